@@ -1,0 +1,80 @@
+# Every verb of the project. `make help` lists them; a fresh machine needs Python 3.11 or newer and make, nothing else.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+PORT ?= 8080
+SEEDS ?= 2000
+FROM ?= 0
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+export BATUTA_HOME ?= $(CURDIR)/.batuta
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test golden sim contract lint fmt types check bench-decide bench-peer lock wheels clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What demo and dev need is installed first and is small; the workshop (tests, checks, builds) comes on top.
+$(VENV)/run.stamp: requirements/uv.txt requirements/server.txt requirements/sdk.txt core/pyproject.toml functions/pyproject.toml sdk/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Batuta needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/server.txt -r requirements/sdk.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e core -e functions -e sdk
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/dev.stamp ## install everything into .venv
+
+demo: $(VENV)/run.stamp ## run the example order workflow on this machine and show it live
+	@$(BIN)/python examples/order/demo.py
+
+dev: $(VENV)/run.stamp ## a server on http://127.0.0.1:PORT/api until Ctrl-C (PORT=8080, STATE=dir keeps state)
+	@$(BIN)/batuta dev --port $(PORT) $(if $(STATE),--state $(STATE))
+
+test: $(VENV)/dev.stamp ## the tests, within five minutes
+	$(BIN)/python -m pytest -n $(JOBS) tests/unit tests/simulation tests/contract tests/budget tests/local
+
+golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`
+	$(BIN)/python -m tests.golden.play
+
+sim: $(VENV)/dev.stamp ## seeded fault schedules: make sim SEEDS=n FROM=k; exit 1 and the seed when one fails
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
+
+contract: $(VENV)/dev.stamp ## the adapters' contract suites alone
+	$(BIN)/python -m pytest tests/contract
+
+lint: $(VENV)/dev.stamp ## ruff and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=core:functions:sdk $(BIN)/lint-imports
+
+fmt: $(VENV)/dev.stamp ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## what must be green before a commit
+
+bench-decide: $(VENV)/dev.stamp ## decisions per second and core, from stored bytes to the record's bytes
+	$(BIN)/python -m benchmarks.decide
+
+bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (fetches it with Maven, 458 MB)
+	$(BIN)/python -m benchmarks.peer
+
+lock: $(VENV)/run.stamp ## pin the requirements anew, with hashes and without addresses
+	cd requirements && for f in uv server sdk dev emulator; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
+	cp requirements/emulator.txt functions/batuta_server/local/emulator-requirements.txt
+
+wheels: $(VENV)/dev.stamp ## build the three wheels into dist/
+	rm -rf dist && for d in core functions sdk; do $(BIN)/uv build -q --wheel -o dist $$d; done
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) .batuta dist build benchmarks/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,270 @@
+"""The decider's one entrance. Pure: equal arguments give an equal answer, on any machine, at any time.
+
+Theory of operation. A decision takes the head, applies the events in order, lets the flow run
+through everything that needs nobody's help (switches, variables ...) until only outside work is
+left, then settles: ends the execution if nothing is open, and sees to it that one timer is armed
+for the earliest deadline.
+
+Rules that the rest of the system rests on:
+
+* An event that no longer applies (its task has ended, its timer has been overtaken) changes nothing and is not written:
+  repeats are harmless by what they name, not by luck.
+* The firing of the timer that the head names always makes a record, so that whoever relied on that timer is refused and
+  decides again. Any other timer only shows that time has passed.
+* A deadline is looked at when a timer fires, never because some machine's clock says so; the timer proves its own time.
+* A head whose mark is overdue by a quarter of an hour arms anew: the last resort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from batuta_core.decider import on_task, outcome
+from batuta_core.decider.compile import Graph
+from batuta_core.decider.known import Known, Missing, Needs
+from batuta_core.decider.step import Step
+from batuta_core.model.command import Command, WriteSummary
+from batuta_core.model.error import PayloadTooLarge
+from batuta_core.model.event import (
+    Event,
+    TaskDeadLettered,
+    TaskHandedBack,
+    TaskHeartbeat,
+    TaskStarted,
+    TaskUndeliverable,
+    TaskUpdated,
+    TimerFired,
+    WorkflowBroken,
+    WorkflowRemoved,
+    WorkflowStarted,
+    WorkflowTerminated,
+)
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import About, Ended, Head, Mark, Record
+
+MARK_OVERDUE_MS = 15 * 60 * 1000
+
+# Lambda cuts loops through SQS after 16 hops unless told not to (we tell it); this cuts a loop of our own making. One
+# execution is decided by one Lambda at a time, some 20 ms each, so 3,000 a minute is the most that honest work reaches.
+RECORDS_PER_MINUTE_MAX = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``record`` is what the journal will hold next, None when nothing changed. Its commands are to be carried out
+    once it is committed."""
+
+    record: Record | None
+
+
+def decide(
+    graph: Graph, execution: ExecutionId, head: Head | None, seq: int, events: Sequence[Event], known: Known, now_ms: int
+) -> Decision | Needs:
+    """What ``events`` mean for the execution that stands at ``head`` (None: not begun) after record ``seq``."""
+    try:
+        return _decide(graph, execution, head, seq, events, known, now_ms)
+    except Missing as missing:
+        return missing.needs
+
+
+def _decide(graph: Graph, execution: ExecutionId, head: Head | None, seq: int, events: Sequence[Event], known: Known, now_ms: int) -> Decision:
+    now_ms = max([now_ms, *(event.due_ms for event in events if isinstance(event, TimerFired))])
+    if head is None:
+        step = _begin(graph, execution, events[0], seq, known, now_ms)
+        events = events[1:]
+    else:
+        step = Step(graph, execution, head, seq + 1, known, now_ms)
+    for event in events:
+        step.draft.events.append(event)  # before it is applied: its output may be read at once
+        if not _apply(step, event):
+            step.draft.events.pop()
+        _run(step)
+    if not step.draft.events:
+        return Decision(None)
+    return Decision(_settle(step))
+
+
+def _begin(graph: Graph, execution: ExecutionId, event: Event, seq: int, known: Known, now_ms: int) -> Step:
+    if not isinstance(event, WorkflowStarted):
+        raise ValueError(f"an execution begins with {type(event).__name__}")
+    about = About(
+        correlation_id=event.correlation_id,
+        request_id=event.request_id,
+        trigger=event.trigger,
+        priority=event.priority,
+        task_to_domain=event.task_to_domain,
+        failed_workflow_id=event.failed_workflow_id,
+        retention_s=event.retention_s,
+    )
+    head = Head(status=WorkflowStatus.RUNNING, definition=graph.hash, created_ms=now_ms, about=about)
+    step = Step(graph, execution, head, seq + 1, known, now_ms)
+    step.draft.events.append(replace(event, input=_with_template(step, event)))
+    step.go_to(graph.first)
+    _run(step)
+    return step
+
+
+def _with_template(step: Step, event: WorkflowStarted) -> Any:
+    """The definition's inputTemplate fills what is absent or null; an empty input stays empty (Conductor, recorded)."""
+    template = step.graph.definition["inputTemplate"]
+    if not template:
+        return event.input
+    given = step.reader.payload(event.input)
+    if not given:
+        return event.input
+    return {**given, **{key: value for key, value in template.items() if given.get(key) is None}}
+
+
+def _apply(step: Step, event: Event) -> bool:
+    """Whether the event did something, and so belongs into the record."""
+    match event:
+        case TimerFired():
+            return _on_timer(step, event)
+        case WorkflowRemoved():
+            if step.status is WorkflowStatus.REMOVED:
+                return False
+            outcome.remove(step)
+            return True
+        case WorkflowTerminated():
+            return _on_terminated(step, event)
+        case WorkflowStarted():
+            return False  # a repeat: this execution has begun
+        case WorkflowBroken():
+            if not step.is_running:
+                return False
+            outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
+            return True
+        case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable():
+            return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
+        case _:
+            assert_never(event)
+
+
+def _on_terminated(step: Step, event: WorkflowTerminated) -> bool:
+    """FAILED and TIMED_OUT executions become TERMINATED too, as in Conductor; the engine refuses the rest at the door."""
+    if step.status in (WorkflowStatus.COMPLETED, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED):
+        return False
+    outcome.finish(step, WorkflowStatus.TERMINATED, event.reason, is_failure_handled=event.is_failure_workflow_wanted)
+    return True
+
+
+def _on_timer(step: Step, event: TimerFired) -> bool:
+    mark = step.before.mark
+    is_mark = mark is not None and mark.timer == event.timer
+    if not step.is_running:
+        if is_mark and 0 < _next_due(step) <= step.now_ms:
+            outcome.remove(step)
+        return is_mark
+    did = _miss_workflow_deadline(step)
+    for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
+        did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref])) or did
+        _run(step)
+    return did or is_mark
+
+
+def _workflow_deadline(step: Step) -> int:
+    if not step.graph.timeout_ms or not step.graph.is_timeout_fatal:
+        return 0
+    return (step.before.last_retried_ms or step.before.created_ms) + step.graph.timeout_ms
+
+
+def _miss_workflow_deadline(step: Step) -> bool:
+    deadline = _workflow_deadline(step)
+    if not deadline or deadline > step.now_ms:
+        return False
+    configured = step.graph.timeout_ms // 1000
+    late = (step.now_ms - deadline) // 1000 + configured
+    outcome.finish(
+        step,
+        WorkflowStatus.TIMED_OUT,
+        f"Workflow timed out after {late} seconds. Timeout configured as {configured} seconds. Timeout policy configured to TIME_OUT_WF",
+    )
+    return True
+
+
+def _run(step: Step) -> None:
+    """Lets the flow go on until only outside work is left."""
+    while step.todo and step.is_running:
+        ref, hidden = step.todo.popleft()
+        node = step.graph.node(ref)
+        try:
+            node.type.begin(step, node, hidden)
+        except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
+            outcome.local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
+
+
+def _settle(step: Step) -> Record:
+    if step.is_running and not step.open:
+        outcome.complete(step)
+    minute = step.now_ms // 60_000
+    count = step.before.burst[1] + 1 if step.before.burst[0] == minute else 1
+    if step.is_running and count > RECORDS_PER_MINUTE_MAX:
+        outcome.finish(step, WorkflowStatus.FAILED, f"more than {RECORDS_PER_MINUTE_MAX} decisions in a minute: stopped as a runaway")
+    mark = _mark(step)
+    head = replace(
+        step.before,
+        status=step.status,
+        ended_ms=step.ended_ms,
+        task_count=step.task_count,
+        open=step.open,
+        ended=_live(step),
+        last_task=step.last_task,
+        variables_record=step.draft.seq if step.variables is not None else step.variables_record,
+        output_record=step.draft.seq if step.output is not None else step.before.output_record,
+        mark=mark,
+        reason=step.reason,
+        failed_refs=tuple(step.failed_refs),
+        tolerated=tuple(step.tolerated),
+        last=step.last,
+        burst=(minute, count),
+    )
+    commands: tuple[Command, ...]
+    if step.last is not step.before.last:
+        commands = step.last
+    else:
+        commands = (WriteSummary(),) if step.draft.seq == 1 else ()
+    return Record(
+        seq=step.draft.seq,
+        at_ms=step.now_ms,
+        events=tuple(step.draft.events),
+        changes=tuple(step.draft.changes),
+        commands=(*step.draft.commands, *commands),
+        head=head,
+        variables=step.variables,
+        output=step.output,
+    )
+
+
+def _live(step: Step) -> dict[str, Ended]:
+    """Of the ended tasks, those that something still ahead may read."""
+    if not step.is_running:
+        return {}
+    front = min(step.graph.node(ref).position for ref in step.open)
+    return {ref: ended for ref, ended in step.ended.items() if step.graph.is_live(ref, front)}
+
+
+def _mark(step: Step) -> Mark | None:
+    """The armed timer after this record: the one that stands, unless something is due before it."""
+    mark = step.before.mark
+    fired = {event.timer for event in step.draft.events if isinstance(event, TimerFired)}
+    if mark is not None and (mark.timer in fired or mark.due_ms + MARK_OVERDUE_MS < step.now_ms):
+        mark = None
+    due_ms = _next_due(step)
+    if due_ms and (mark is None or due_ms < mark.due_ms):
+        mark = Mark(step.draft.seq, due_ms)
+        step.arm(due_ms)
+    return mark if step.is_running or due_ms else None
+
+
+def _next_due(step: Step) -> int:
+    """Epoch ms of the earliest deadline of the execution; 0 when there is none."""
+    if not step.is_running:
+        keep_s = step.before.about.retention_s
+        return step.ended_ms + keep_s * 1000 if keep_s and step.status is not WorkflowStatus.REMOVED else 0
+    dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
+    if workflow := _workflow_deadline(step):
+        dues.append(workflow)
+    return min(dues, default=0)

@@ -1,0 +1,186 @@
+"""What an event, or a missed deadline, means for an open task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+from batuta_core.decider import outcome
+from batuta_core.decider.step import Step
+from batuta_core.decider.timeout import Deadline, missed
+from batuta_core.decider.view import output_in
+from batuta_core.model.definition import TimeoutPolicy
+from batuta_core.model.event import TaskDeadLettered, TaskEvent, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUndeliverable, TaskUpdated
+from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus, WorkflowStatus
+from batuta_core.model.record import OpenTask
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+
+# Five workers that died on the same attempt are no accident: the attempt fails, and the retry policy rules.
+LOST_LEASES_MAX = 5
+
+
+def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
+    """Whether the event did something. ``event_index`` is where it will stand in the record."""
+    task = _open_at(step, event.place)
+    if task is None:
+        return False  # ended, or overtaken by another attempt: the first result of an attempt has won
+    node = step.graph.node(task.ref)
+    match event:
+        case TaskUpdated():
+            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.take):
+                return False
+            _updated(step, node, task, event, event_index)
+        case TaskStarted():
+            if task.status is TaskStatus.SCHEDULED and 0 <= event.take < task.polls:
+                return False
+            _started(step, node, task, event)
+        case TaskHeartbeat():
+            if task.status is not TaskStatus.IN_PROGRESS:
+                return False
+            step.change(task, {"updated_ms": step.now_ms})
+            step.keep(node, replace(task, updated_ms=step.now_ms))
+        case TaskHandedBack():
+            _handed_back(step, node, task)
+        case TaskDeadLettered():
+            _dead_lettered(step, node, task, event)
+        case TaskUndeliverable():
+            outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=event.reason)
+        case _:
+            assert_never(event)
+    return True
+
+
+def _open_at(step: Step, place: TaskPlace) -> OpenTask | None:
+    return next((task for task in step.open.values() if task.place == place), None)
+
+
+def _is_late(task: OpenTask, take: int) -> bool:
+    """Whether a worker that took the task after ``take`` takes wants it called again although it is on its way already: to
+    the queue, or in the hands of who took it since. Its own beginning, if it was reported, counts as one take."""
+    if take < 0:
+        return False
+    return task.polls > take + (task.status is TaskStatus.IN_PROGRESS)
+
+
+def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None:
+    task = replace(
+        task,
+        status=TaskStatus.IN_PROGRESS,
+        started_ms=task.started_ms or event.started_ms or step.now_ms,
+        updated_ms=step.now_ms,
+        callback_s=0,
+        polls=task.polls + 1 if event.take < 0 else event.take + 1,
+        worker_id=event.worker_id or "",
+        is_leased=event.is_leased,
+    )
+    step.change(
+        task,
+        {"status": task.status, "started_ms": task.started_ms, "poll_count": task.polls, "worker_id": task.worker_id, "callback_after_s": 0},
+    )
+    step.keep(node, task)
+
+
+def _updated(step: Step, node: Node, task: OpenTask, event: TaskUpdated, event_index: int) -> None:
+    if event.started_ms and task.status is TaskStatus.SCHEDULED:  # the SDK reports the beginning of a short task with its end
+        polls = max(task.polls, event.take + 1) if event.take >= 0 else task.polls + 1
+        task = replace(task, started_ms=task.started_ms or event.started_ms, polls=polls)
+    # By reference the worker is left as it is; a worker's own report overwrites it, with nothing too (Conductor).
+    task = replace(task, worker_id=event.worker_id or ("" if not event.is_merged else task.worker_id))
+    reason = None if event.reason is None else event.reason[:REASON_MAX_CHARS]
+    output, index = (_merged(step, task, event), -1) if event.is_merged else (None, event_index)
+    if event.output is None and not event.is_merged:
+        output, index = {}, -1
+    if event.status is TaskStatus.IN_PROGRESS:
+        _in_progress(step, node, task, event, reason, output, index)
+    elif event.status is TaskStatus.COMPLETED:
+        has_old_reason = task.attempt > 1 or task.output_record > 0
+        step.close_task(task, TaskStatus.COMPLETED, output=output, output_event=index, reason=reason or ("" if has_old_reason else None))
+        outcome.task_succeeded(step, node)
+    else:
+        outcome.task_failed(step, node, task, event.status, reason=reason, output=output, output_event=index)
+
+
+def _in_progress(step: Step, node: Node, task: OpenTask, event: TaskUpdated, reason: str | None, output: Any, output_event: int) -> None:
+    """The worker's function wants to be called again; other types stay as they are, with another output."""
+    callback_s = task.callback_s if event.callback_after_s is None else event.callback_after_s
+    task = replace(task, updated_ms=step.now_ms, callback_s=callback_s, output_record=step.draft.seq)
+    if node.type.is_worker:
+        task = outcome.scheduled_again(step, node, task, due_ms=step.now_ms + callback_s * 1000 if callback_s else 0)
+    else:
+        step.keep(node, task)
+    fields: dict[str, Any] = {"status": task.status, "callback_after_s": callback_s, "poll_count": task.polls, "worker_id": task.worker_id}
+    if task.started_ms:
+        fields["started_ms"] = task.started_ms
+    fields["reason"] = reason
+    step.change(task, fields, output=output, output_event=output_event)
+
+
+def _merged(step: Step, task: OpenTask, event: TaskUpdated) -> Mapping[str, Any]:
+    old = step.reader.payload(output_in(step.reader.record(task.output_record), task.number)) if task.output_record else {}
+    return {**(old or {}), **(step.reader.payload(event.output) or {})}
+
+
+def _handed_back(step: Step, node: Node, task: OpenTask) -> None:
+    """The message is on its queue again. SQS counts the receive all the same, so we count what to take off."""
+    task = replace(task, status=TaskStatus.SCHEDULED, handed_back=task.handed_back + 1)
+    step.change(task, {"status": TaskStatus.SCHEDULED})
+    step.keep(node, task)
+
+
+def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLettered) -> None:
+    """Its message is gone. Receives that were no hand-backs were leases that nobody renewed: workers that died."""
+    lost = task.lost + max(event.receives - task.handed_back, 0)
+    if lost >= LOST_LEASES_MAX:
+        outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=f"its workers died: {lost} leases were lost by this attempt")
+        return
+    again = outcome.scheduled_again(step, node, task, lost=lost, due_ms=0)
+    step.change(again, {"status": TaskStatus.SCHEDULED})
+
+
+# --- deadlines
+
+
+def miss(step: Step, task: OpenTask) -> bool:
+    """Acts on the most serious deadline that the task has passed. Whether there was one."""
+    node = step.graph.node(task.ref)
+    passed = missed(task, node, step.now_ms)
+    if not passed:
+        return False
+    match passed[0]:
+        case Deadline.TOTAL | Deadline.TASK | Deadline.POLL as kind:
+            _timed_out(step, node, task, _timeout_reason(step, node, task, kind))
+        case Deadline.RESPONSE:
+            seconds = node.timeouts.response_ms // 1000
+            task_id = step.task_id_at(task.place)
+            reason = f"responseTimeout: {seconds} exceeded for the taskId: {task_id} with Task Definition: {node.definition.name}"
+            outcome.task_failed(step, node, task, TaskStatus.TIMED_OUT, reason=reason)  # whatever the timeout policy says
+        case Deadline.LEASE:
+            again = outcome.scheduled_again(step, node, task, due_ms=0)
+            step.change(again, {"status": TaskStatus.SCHEDULED})
+        case Deadline.DELIVERY:
+            step.keep(node, step.enqueue(task))
+        case Deadline.DUE:
+            node.type.on_due(step, node, task)
+    return True
+
+
+def _timed_out(step: Step, node: Node, task: OpenTask, reason: str) -> None:
+    if node.timeouts.policy is TimeoutPolicy.TIME_OUT_WF:  # at once: no retries, and optional does not help
+        ended = step.close_task(task, TaskStatus.TIMED_OUT, reason=reason)
+        outcome.finish(step, WorkflowStatus.TIMED_OUT, reason, failed=ended)
+    else:
+        outcome.task_failed(step, node, task, TaskStatus.TIMED_OUT, reason=reason)
+
+
+def _timeout_reason(step: Step, node: Node, task: OpenTask, kind: Deadline) -> str:
+    limits = node.timeouts
+    what, configured, begin, limit_ms = {
+        Deadline.TOTAL: ("Task exceeded its total timeout", "Total timeout", task.first_scheduled_ms, limits.total_ms),
+        Deadline.TASK: ("Task timed out", "Timeout", task.started_ms + task.delay_s * 1000, limits.task_ms),
+        Deadline.POLL: ("Task poll timed out", "Poll timeout", task.scheduled_ms + task.delay_s * 1000, limits.poll_ms),
+    }[kind]
+    after = (step.now_ms - begin) // 1000
+    return f"{what} after {after} seconds. {configured} configured as {limit_ms // 1000} seconds. Timeout policy configured to {limits.policy.value}"

@@ -1,0 +1,202 @@
+"""What the end of a task means for the flow, and the end of the flow for the execution."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from batuta_core.decider import retry
+from batuta_core.decider.known import DefinitionName, Missing, Needs, NotStartable
+from batuta_core.decider.step import Step
+from batuta_core.decider.view import output_in
+from batuta_core.model import ids
+from batuta_core.model.command import Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.error import PayloadTooLarge
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.record import Ended, OpenTask, Tolerated
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+
+# How a task that cannot be retried ends its execution (Conductor, recorded).
+_WORKFLOW_STATUS_OF = {
+    TaskStatus.CANCELED: WorkflowStatus.TERMINATED,
+    TaskStatus.TIMED_OUT: WorkflowStatus.TIMED_OUT,
+    TaskStatus.FAILED: WorkflowStatus.FAILED,
+    TaskStatus.FAILED_WITH_TERMINAL_ERROR: WorkflowStatus.FAILED,
+}
+FAILURE_WORKFLOW_KEY = "conductor.failure_workflow"  # Conductor's key in the output of the failed execution
+FAILED_REFS_MAX = 100  # more names than that would make the head grow; the folded execution lists all
+_MAX_REASON_TASKS = 20
+
+
+def task_succeeded(step: Step, node: Node) -> None:
+    """Goes on behind ``node``, whose task has just ended well."""
+    step.go_to(node.next)
+
+
+def task_failed(step: Step, node: Node, task: OpenTask, status: TaskStatus, *, reason: str | None, output: Any = None, output_event: int = -1) -> None:
+    """An open task has ended badly: another attempt, or on without it, or the end of the execution."""
+    can_retry = status.is_retriable and node.type.is_retried and task.attempt <= node.retry_limit
+    total_ms = node.timeouts.total_ms
+    elapsed_ms = step.now_ms - task.first_scheduled_ms
+    is_over_budget = can_retry and total_ms > 0 and elapsed_ms >= total_ms
+    if can_retry and not is_over_budget:
+        step.close_task(task, status, output=output, output_event=output_event, reason=reason, is_retried=True)
+        _note_failed(step, task.ref, status)
+        _retry(step, node, task, reason)
+        return
+    is_tolerated = (node.is_optional or node.is_permissive) and not is_over_budget
+    shown = TaskStatus.COMPLETED_WITH_ERRORS if is_tolerated and node.is_optional else status
+    ended = step.close_task(task, shown, output=output, output_event=output_event, reason=reason)
+    _note_failed(step, task.ref, shown)
+    _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated, over_budget_ms=elapsed_ms if is_over_budget else 0)
+
+
+def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatus, reason: str) -> None:
+    """A task that failed in the step in which it began, for a cause that no retry can mend."""
+    is_tolerated = node.is_optional or node.is_permissive
+    shown = TaskStatus.COMPLETED_WITH_ERRORS if node.is_optional else status
+    ended = step.local_task(node, shown, task_input, reason=reason)
+    _note_failed(step, node.ref, shown)
+    _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated)
+
+
+def _note_failed(step: Step, ref: str, shown: TaskStatus) -> None:
+    is_failed = shown in (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
+    if is_failed and ref not in step.failed_refs and len(step.failed_refs) < FAILED_REFS_MAX:
+        step.failed_refs.append(ref)
+
+
+def _after_failure(step: Step, node: Node, ended: Ended, status: TaskStatus, reason: str | None, *, is_tolerated: bool, over_budget_ms: int = 0) -> None:
+    task_id = step.task_id_at(ended.place)
+    if is_tolerated:
+        if not node.is_optional:
+            step.tolerated.append(Tolerated(node.ref, task_id, status.value, reason))
+        step.go_to(node.next)
+        return
+    outcome = _WORKFLOW_STATUS_OF[status]
+    if over_budget_ms:
+        text = (
+            f"Task {task_id}/{node.shown_name} exceeded total timeout of {node.timeouts.total_ms // 1000} seconds "
+            f"(elapsed {over_budget_ms // 1000} seconds across all attempts). No further retries will be attempted."
+        )
+    else:
+        text = f"Task {task_id} failed with status: {outcome.value} and reason: '{_shown(reason)}'"
+    finish(step, outcome, text, failed=ended)
+
+
+def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
+    """The next attempt: a new task of the same reference name, its input evaluated afresh."""
+    failed_id = step.task_id_at(task.place)
+    wait_s = retry.delay_s(node.retry, task.attempt)
+    due_ms = step.now_ms + wait_s * 1000 + retry.jitter_ms(node.retry, failed_id, task.attempt)
+    task_input = step.inputs(node)
+    attempt = step.new_task(
+        node,
+        attempt=task.attempt + 1,
+        first_ms=task.first_scheduled_ms,
+        due_ms=due_ms if due_ms > step.now_ms else 0,
+        delay_s=wait_s,
+        callback_s=wait_s,
+    )
+    extra: dict[str, Any] = {"retried_task_id": failed_id}
+    if reason is not None:
+        extra["reason"] = reason  # Conductor carries it over to the new attempt
+    step.open_task(node, step.enqueue(attempt), task_input, extra)
+
+
+def _shown(reason: str | None) -> str:
+    return "null" if reason is None else reason  # as Conductor prints it
+
+
+# --- the end of the execution
+
+
+def complete(step: Step) -> None:
+    """The flow has come to its end: COMPLETED, or FAILED when a permissive task had failed on the way."""
+    if step.tolerated:
+        texts = [f"Task {item.task_id} failed with status: {item.status} and reason: '{_shown(item.reason)}'" for item in step.tolerated[:_MAX_REASON_TASKS]]
+        finish(step, WorkflowStatus.FAILED, ". ".join(texts))
+    else:
+        finish(step, WorkflowStatus.COMPLETED, None)
+
+
+def finish(
+    step: Step,
+    status: WorkflowStatus,
+    reason: str | None,
+    *,
+    failed: Ended | None = None,
+    output: Any = None,
+    is_failure_handled: bool = True,
+) -> None:
+    """Ends the execution. ``failed`` is the task to blame, ``output`` what a TERMINATE task said, if one did.
+
+    ``is_failure_handled``: the failure workflow runs unless ``status`` is COMPLETED; a user's terminate leaves it out.
+    """
+    _cancel_open_tasks(step)
+    step.output = _workflow_output(step, failed) if output is None else output
+    step.end(status, reason)
+    step.last = (WriteSummary(),)
+    if status is not WorkflowStatus.COMPLETED and is_failure_handled:
+        _handle_failure(step, failed)
+
+
+def remove(step: Step) -> None:
+    """Leaves a tombstone: an ended head that keeps the order to delete everything else."""
+    _cancel_open_tasks(step)
+    step.end(WorkflowStatus.REMOVED, step.reason)
+    step.last = (Purge(),)
+
+
+def _cancel_open_tasks(step: Step) -> None:
+    for task in sorted(step.open.values(), key=lambda task: task.number):
+        step.close_task(task, TaskStatus.CANCELED)
+
+
+def _workflow_output(step: Step, failed: Ended | None) -> Any:
+    if step.graph.outputs is not None:
+        try:
+            return step.evaluate(step.graph.outputs)
+        except PayloadTooLarge as error:
+            return {"error": error.message}
+    source = failed or step.last_task
+    if source is None:
+        return {}
+    return output_in(step.reader.record(source.output_record), source.number) or {}
+
+
+def _handle_failure(step: Step, failed: Ended | None) -> None:
+    name = _failure_workflow_name(step)
+    if not name:
+        return
+    wanted = DefinitionName(name, step.graph.definition.get("failureWorkflowVersion"))
+    if wanted not in step.known.definitions:
+        raise Missing(Needs(definitions=frozenset((wanted,))))
+    found = step.known.definitions[wanted]
+    output = step.reader.payload(step.output)
+    if isinstance(found, NotStartable):
+        shown = f"Error workflow {name} failed to start.  reason: {found.reason}"  # Conductor's words
+    else:
+        shown = ids.child_workflow_id(step.execution.workflow_id, step.draft.seq, "failure")
+        task_id = step.task_id_at(failed.place) if failed else None
+        start = StartFailureWorkflow(workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=task_id)
+        step.last = (*step.last, start)
+    step.output = {**output, FAILURE_WORKFLOW_KEY: shown}
+
+
+def _failure_workflow_name(step: Step) -> str:
+    """A literal name, or Conductor's own small language: the third part of ``$workflow.input.key`` is a key of the input."""
+    text = str(step.graph.definition.get("failureWorkflow") or "")
+    if not text.startswith("$"):
+        return text
+    parts = text.split(".")
+    found = step.workflow_input().get(parts[2]) if len(parts) > 2 else None
+    return found if isinstance(found, str) else ""
+
+
+def scheduled_again(step: Step, node: Node, task: OpenTask, **changes: Any) -> OpenTask:
+    """The same attempt goes back to its queue with ``changes``, in a new message that nobody has received yet."""
+    task = replace(task, status=TaskStatus.SCHEDULED, is_leased=False, handed_back=0, **changes)
+    return step.keep(node, step.enqueue(task))

@@ -1,0 +1,26 @@
+"""SIMPLE: a worker's task; its name is its task definition and its queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+    from batuta_core.decider.step import Step
+
+
+class Simple(TaskType):
+    name = "SIMPLE"
+    is_worker = True
+    is_supported = True
+
+    def wire_type(self, task: WorkflowTask) -> str:
+        return str(task["name"])
+
+    def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
+        task_input = step.inputs(node, hidden)
+        due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
+        task = step.new_task(node, due_ms=due_ms, delay_s=node.start_delay_s)
+        step.open_task(node, step.enqueue(task), task_input)

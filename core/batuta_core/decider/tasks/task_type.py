@@ -1,0 +1,56 @@
+"""What the decider asks of every task type. One file per type beside this one answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from batuta_core.model.error import Problem, UnsupportedTaskType
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+    from batuta_core.decider.step import Step
+    from batuta_core.model.record import OpenTask
+
+WorkflowTask = Mapping[str, Any]  # a task of a normalized definition: JSON with Conductor's names
+
+
+class TaskType:
+    """The answers of a type that differs in nothing; a type overrides what it does otherwise.
+
+    Types hold no state: one instance serves all executions.
+    """
+
+    name: ClassVar[str]
+    is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
+    is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
+    has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
+    is_supported: ClassVar[bool] = False  # it can be run; else only registered
+
+    def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
+        """What Conductor refuses at registration (reference section 1.4). ``path`` leads to ``task``."""
+        return iter(())
+
+    def children(self, task: WorkflowTask) -> Iterator[tuple[str, Sequence[WorkflowTask]]]:
+        """The lists of tasks inside ``task``, each with its path below it: ``("decisionCases.a", [...])``."""
+        return iter(())
+
+    def after_children(self, task: WorkflowTask, follower: str | None) -> str | None:
+        """What follows the last task of each of the children's lists; ``follower`` is what follows ``task`` itself."""
+        return follower
+
+    def wire_type(self, task: WorkflowTask) -> str:
+        """Conductor's taskType of the running task."""
+        return self.name
+
+    def shown_name(self, task: WorkflowTask) -> str:
+        """Conductor's taskDefName of the running task."""
+        return str(task["name"])
+
+    def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
+        """The flow has reached ``node``: make its task, or finish it at once and go on. The task's input does not see the
+        tasks in ``hidden``."""
+        raise UnsupportedTaskType(f"Task type {self.name} cannot be run by this version.", task_type=self.name)
+
+    def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
+        """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""

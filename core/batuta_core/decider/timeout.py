@@ -1,0 +1,74 @@
+"""Deadlines of an open task, and which of them a moment has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from batuta_core.model.definition import TimeoutPolicy
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.record import OpenTask
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+
+# A message in SQS lives 14 days at most (quota "message retention"); a day earlier it is sent again.
+RESEND_MS = 13 * 24 * 3600 * 1000
+
+# SQS delays a message by 15 minutes at most (quota "delay"); what is due later waits for a timer.
+DELAY_MAX_MS = 15 * 60 * 1000
+
+# Conductor's default responseTimeoutSeconds: the lease of a task that an HTTP poll took and that has no response timeout.
+LEASE_MS = 3600 * 1000
+
+
+class Deadline(StrEnum):
+    """What a deadline means, in the order in which several that are due together are looked at."""
+
+    TOTAL = "total"
+    TASK = "task"
+    POLL = "poll"
+    RESPONSE = "response"
+    LEASE = "lease"  # back to the queue
+    DELIVERY = "delivery"  # onto the queue: its delay was too long for SQS, or its message gets too old
+    DUE = "due"  # the task's own moment: a WAIT ends
+
+
+class Due(NamedTuple):
+    at_ms: int
+    kind: Deadline
+
+
+def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
+    """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none."""
+    limits = node.timeouts
+    if limits.policy is not TimeoutPolicy.ALERT_ONLY:
+        if limits.total_ms:
+            yield Due(task.first_scheduled_ms + limits.total_ms, Deadline.TOTAL)
+        if limits.task_ms and task.started_ms:
+            yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
+        if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
+            yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
+    if not node.type.is_worker:
+        if task.due_ms:
+            yield Due(task.due_ms, Deadline.DUE)
+    elif task.status is TaskStatus.SCHEDULED:
+        yield Due(task.sent_ms + RESEND_MS if task.sent_ms else task.due_ms - DELAY_MAX_MS, Deadline.DELIVERY)
+    elif limits.response_ms:
+        yield Due(task.updated_ms + task.callback_s * 1000 + limits.response_ms, Deadline.RESPONSE)
+    elif task.is_leased:
+        yield Due(task.updated_ms + LEASE_MS, Deadline.LEASE)
+    else:
+        yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)
+
+
+def earliest(task: OpenTask, node: Node) -> int:
+    """Epoch ms of the task's first deadline; 0 when it has none."""
+    return min((due.at_ms for due in deadlines(task, node)), default=0)
+
+
+def missed(task: OpenTask, node: Node, now_ms: int) -> list[Deadline]:
+    """The deadlines that have passed, the most serious first."""
+    order = list(Deadline)
+    return sorted((due.kind for due in deadlines(task, node) if due.at_ms <= now_ms), key=order.index)

@@ -1,0 +1,226 @@
+"""What expressions see of an execution: the workflow's fields and those of its tasks, read from head, records and payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from batuta_core.decider.known import Known, Missing, Needs
+from batuta_core.model import ids
+from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
+from batuta_core.model.execution import TaskExecution
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef
+from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Graph
+
+TASK_FIELDS = (
+    "input", "output", "taskType", "status", "referenceTaskName", "retryCount", "correlationId", "pollCount", "taskDefName",
+    "scheduledTime", "startTime", "endTime", "workflowInstanceId", "taskId", "reasonForIncompletion", "callbackAfterSeconds",
+    "workerId", "iteration",
+)  # fmt: skip
+WORKFLOW_FIELDS = (
+    "input", "output", "status", "workflowId", "parentWorkflowId", "parentWorkflowTaskId", "workflowType", "version",
+    "correlationId", "reasonForIncompletion", "schemaVersion", "variables",
+)  # fmt: skip
+
+
+class Readable(Protocol):
+    """What is read of a record: of one in the journal, or of the draft of the next."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def at_ms(self) -> int: ...
+    @property
+    def events(self) -> Sequence[Event]: ...
+    @property
+    def changes(self) -> Sequence[TaskChange]: ...
+
+
+class Reader:
+    """Reads records and payloads that are known, or says which are missing. Nothing here is fetched."""
+
+    def __init__(self, known: Known, draft: Readable | None = None) -> None:
+        self._known = known
+        self._draft = draft
+
+    def record(self, seq: int) -> Readable:
+        if self._draft is not None and seq == self._draft.seq:
+            return self._draft
+        found = self._known.records.get(seq)
+        if found is None:
+            raise Missing(Needs(records=frozenset((seq,))))
+        return found
+
+    def require(self, seqs: frozenset[int]) -> None:
+        """Asks for all of them in one go, so that they are fetched in one round trip."""
+        missing = seqs - self._known.records.keys()
+        if self._draft is not None:
+            missing -= {self._draft.seq}
+        if missing:
+            raise Missing(Needs(records=missing))
+
+    def payload(self, value: Any) -> Any:
+        """The payload itself, where ``value`` may be a reference to it."""
+        if not isinstance(value, PayloadRef):
+            return value
+        if value.key not in self._known.payloads:
+            raise Missing(Needs(payloads=frozenset((value,))))
+        return self._known.payloads[value.key]
+
+
+def started_event(first: Readable) -> WorkflowStarted:
+    """The event that began the journal whose first record this is."""
+    event = first.events[0]
+    if not isinstance(event, WorkflowStarted):
+        raise ValueError(f"a journal begins with {type(event).__name__}")
+    return event
+
+
+def scheduling_change(record: Readable, nth: int) -> TaskChange:
+    """The ``nth`` task, from 0, that ``record`` scheduled. Raises IndexError when it scheduled fewer."""
+    return [change for change in record.changes if change.is_new][nth]
+
+
+def output_in(record: Readable, number: int) -> Any:
+    """The output that ``record`` gives to the task of that number, or None."""
+    found = None
+    for change in record.changes:
+        if change.number == number:
+            if change.output is not None:
+                found = change.output
+            elif change.output_event >= 0:
+                event = record.events[change.output_event]
+                found = event.output if isinstance(event, TaskUpdated) else None
+    return found
+
+
+def apply_change(task: TaskExecution, change: TaskChange, record: Readable) -> None:
+    """Folds one change into ``task``."""
+    for name, value in change.fields.items():
+        setattr(task, name, value)
+    if "status" in change.fields:
+        if not task.status.is_terminal:
+            task.updated_ms = record.at_ms
+        elif not task.ended_ms:
+            task.ended_ms = record.at_ms
+    if change.input is not None:
+        task.input = change.input
+    if change.output is not None:
+        task.output = change.output
+    elif change.output_event >= 0:
+        event = record.events[change.output_event]
+        if isinstance(event, TaskUpdated):
+            task.output = event.output
+
+
+def new_task(change: TaskChange, record: Readable, nth: int, execution: ExecutionId, graph: Graph) -> TaskExecution:
+    """The task that ``change`` schedules; what the definition says of it is not written in the record."""
+    ref = str(change.fields["ref"])
+    node = graph.node(ref)
+    task = TaskExecution(
+        number=change.number,
+        task_id=ids.task_id(execution.workflow_id, record.seq, nth),
+        ref=ref,
+        task_type=node.wire_type,
+        name=node.shown_name,
+        status=change.fields["status"],
+        scheduled_ms=record.at_ms,
+        updated_ms=record.at_ms,
+    )
+    apply_change(task, change, record)
+    task.first_scheduled_ms = task.first_scheduled_ms or task.scheduled_ms
+    return task
+
+
+def task_field(task: TaskExecution, name: str, head: Head, execution: ExecutionId) -> Any:
+    """A field of a task by its name in expressions; ``input`` and ``output`` may be references."""
+    match name:
+        case "input":
+            return {} if task.input is None else task.input
+        case "output":
+            return {} if task.output is None else task.output
+        case "taskType":
+            return task.task_type
+        case "status":
+            return task.status.value
+        case "referenceTaskName":
+            return task.ref
+        case "retryCount":
+            return task.attempt - 1
+        case "correlationId":
+            return head.about.correlation_id
+        case "pollCount":
+            return task.poll_count
+        case "taskDefName":
+            return task.name
+        case "scheduledTime":
+            return task.scheduled_ms
+        case "startTime":
+            return task.started_ms
+        case "endTime":
+            return task.ended_ms
+        case "workflowInstanceId":
+            return execution.workflow_id
+        case "taskId":
+            return task.task_id
+        case "reasonForIncompletion":
+            return task.reason
+        case "callbackAfterSeconds":
+            return task.callback_after_s
+        case "workerId":
+            return task.worker_id
+        case "iteration":
+            return task.iteration
+        case _:
+            return None
+
+
+def ended_task(place: Ended, reader: Reader, execution: ExecutionId, graph: Graph) -> TaskExecution:
+    """An ended task, from the records that scheduled and ended it."""
+    reader.require(frozenset((place.record, place.ended_record, place.output_record)))
+    first = reader.record(place.record)
+    task = new_task(scheduling_change(first, place.nth), first, place.nth, execution, graph)
+    for seq in sorted({place.ended_record, place.output_record}):
+        record = reader.record(seq)
+        for change in record.changes:
+            if change.number == place.number and not change.is_new:
+                apply_change(task, change, record)
+    return task
+
+
+def open_task(open_: OpenTask, reader: Reader, execution: ExecutionId, graph: Graph) -> TaskExecution:
+    """An open task, from the head and the records that hold its input and last output."""
+    reader.require(frozenset(seq for seq in (open_.place.record, open_.output_record) if seq))
+    first = reader.record(open_.place.record)
+    task = new_task(scheduling_change(first, open_.place.nth), first, open_.place.nth, execution, graph)
+    if open_.output_record:
+        record = reader.record(open_.output_record)
+        for change in record.changes:
+            if change.number == open_.number and not change.is_new:
+                apply_change(task, change, record)
+    task.status = open_.status
+    task.started_ms = open_.started_ms
+    task.updated_ms = open_.updated_ms or open_.scheduled_ms
+    task.poll_count = open_.polls
+    task.worker_id = open_.worker_id or None
+    task.callback_after_s = open_.callback_s
+    return task
+
+
+def workflow_constants(head: Head, graph: Graph, execution: ExecutionId) -> Mapping[str, Any]:
+    """The fields of ``workflow`` that need no record."""
+    return {
+        "status": head.status.value,
+        "workflowId": execution.workflow_id,
+        "parentWorkflowId": None,
+        "parentWorkflowTaskId": None,
+        "workflowType": graph.name,
+        "version": graph.version,
+        "correlationId": head.about.correlation_id,
+        "reasonForIncompletion": head.reason,
+        "schemaVersion": graph.definition["schemaVersion"],
+    }

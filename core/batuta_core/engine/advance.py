@@ -1,0 +1,163 @@
+"""The decider queue's end: messages in, records out. The only routine that moves an execution on without a caller.
+
+    load head -> decide -> commit -> dispatch -> acknowledge
+
+Nothing starts that was not committed; nothing committed is lost. The message is acknowledged last, so a crash anywhere
+brings it back, and then whatever the head still relies on is dispatched again: the crash may have come before the
+dispatch. When a write is refused, the record there may be one's own whose reply was lost: an equal one is dispatched as
+if the write had gone well. The same events in another record may be those of another delivery of this very message
+which has died since: then, too, what is open is dispatched again. A record that somebody else wrote for other events
+has a message or a guard of its own and is left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.fetch import decide_with, spill
+from batuta_core.engine.ports import Incoming, Ports, Refused
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, WriteSummary
+from batuta_core.model.error import BatutaError, NewerSchema, ResourceMissing, TokenRefused, Unavailable
+from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
+from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
+
+_TRIES = 10  # lost races in a row; each means that another decision of the execution was committed
+
+
+def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *, is_redelivered: bool) -> Record | None:
+    """Decides on what came in for one execution. Returns where it stands afterwards, None when there is no such execution.
+
+    ``is_redelivered``: one of the messages was received before, so an earlier try may have died after its commit.
+    """
+    events = [item for item in inbound if not isinstance(item, GuardFired)]
+    newest = ports.journal.newest(execution)
+    if events:
+        newest = _commit(ports, execution, newest, events, is_redelivered=is_redelivered)
+    for item in inbound:
+        if isinstance(item, GuardFired) and newest is not None:
+            _look_after(ports, execution, newest, item.record)
+    return newest
+
+
+def _commit(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event], *, is_redelivered: bool) -> Record | None:
+    for tries in range(_TRIES):
+        if newest is None:
+            events = _from_the_start(events)
+            if not events:
+                return None  # results for an execution that was removed, or never was
+        decision = decide_with(ports, execution, newest, events)
+        is_known = decision.record is None or len(decision.record.events) < len(events)
+        again = open_commands(newest.head) if newest and (is_redelivered or (tries > 0 and is_known)) else ()
+        if decision.record is None:
+            if newest and again:
+                dispatch(ports, execution, newest, again)
+            return newest
+        record, raw = spill(ports, execution, decision.record)
+        try:
+            ports.journal.append(execution, record, raw)
+        except Refused as refused:
+            if refused.existing.to_json() != record.to_json():  # else it is our own, from a write whose reply was lost
+                ports.clock.pause(tries)
+                newest = ports.journal.newest(execution)
+                continue
+        dispatch(ports, execution, record, (*again, *record.commands))
+        return record
+    raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
+
+
+def _from_the_start(events: Sequence[Event]) -> Sequence[Event]:
+    """The events from the one that begins the execution; those before it found nothing that they could apply to."""
+    starts = [place for place, event in enumerate(events) if isinstance(event, WorkflowStarted)]
+    return events[starts[0] :] if starts else ()
+
+
+def _look_after(ports: Ports, execution: ExecutionId, newest: Record, guarded: int) -> None:
+    """A guard has fired: what the API's record ``guarded`` commanded and the head still relies on is dispatched again,
+    unless the API noted that it came to the end."""
+    if newest.seq < guarded:
+        return  # it was never written, and its writer is no more
+    record = newest if newest.seq == guarded else ports.journal.read(execution, [guarded]).get(guarded)
+    still_open = [command for command in record.commands if _is_open(command, newest)] if record else []
+    if not still_open:
+        return
+    summary = ports.summaries.get(execution)
+    if summary is None or summary.dispatched != guarded:
+        dispatch(ports, execution, newest, still_open)
+
+
+def _is_open(command: Command, newest: Record) -> bool:
+    head = newest.head
+    match command:
+        case EnqueueTask():
+            return command.ref in head.open and head.open[command.ref].place == command.place
+        case ArmTimer():
+            return head.mark is not None and head.mark.timer == command.timer
+        case WriteSummary():
+            return True
+        case _:
+            return command in head.last
+
+
+# --- batches
+
+
+@dataclass(slots=True)
+class _Group:
+    inbound: list[Inbound] = field(default_factory=list)
+    message_ids: list[str] = field(default_factory=list)
+    is_redelivered: bool = False
+
+
+def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
+    """Decides on a batch from the decider queue: one decision per execution. Returns the ids of the messages that must come
+    again: of an execution that failed all of them, else order within it would break."""
+    failed: list[str] = []
+    groups: dict[ExecutionId, _Group] = {}
+    for received in incoming:
+        try:
+            message = InboxMessage.parse(received.text, ports.signer)
+        except NewerSchema:
+            failed.append(received.message_id)
+            continue
+        except (NotOurs, TokenRefused) as error:
+            ports.log.warning("message_refused", queue="decider", message_id=received.message_id, error=str(error))
+            continue
+        group = groups.setdefault(message.execution, _Group())
+        group.inbound.append(message.event)
+        group.message_ids.append(received.message_id)
+        group.is_redelivered = group.is_redelivered or received.receives > 1
+    for execution, group in groups.items():
+        try:
+            advance(ports, execution, group.inbound, is_redelivered=group.is_redelivered)
+        except Exception as error:
+            # Whatever it is, the message must come again and in the end be decided alone: nothing may be swallowed here.
+            ports.log.failed("decision_failed", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
+            failed.extend(group.message_ids)
+    return failed
+
+
+def advance_alone(ports: Ports, received: Incoming) -> bool:
+    """A message that failed so often that its queue gave it up is decided once more, by itself: throttles and a crashing
+    neighbour make innocents look bad. Where deciding itself is what fails, the execution fails with the reason. Whether
+    the message is dealt with."""
+    try:
+        message = InboxMessage.parse(received.text, ports.signer)
+    except NewerSchema:
+        return False
+    except (NotOurs, TokenRefused) as error:
+        ports.log.warning("message_refused", queue="dead-letters", message_id=received.message_id, error=str(error))
+        return True
+    try:
+        advance(ports, message.execution, [message.event], is_redelivered=True)
+    except Exception as error:
+        if isinstance(error, BatutaError) and (error.retryable or isinstance(error, ResourceMissing)):
+            return False  # a service below: later
+        execution = message.execution
+        ports.log.failed("execution_broken", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
+        reason = f"the execution cannot be decided: {error!r}"
+        advance(ports, execution, [WorkflowBroken(op=received.message_id[:8], reason=reason)], is_redelivered=True)
+    return True

@@ -1,0 +1,164 @@
+"""Carries out the commands of a committed record: task messages, timers, the failure workflow, the summary, the purge.
+
+At least once: a crash in between is followed by the same again. Receivers drop repeats by id.
+The summary comes last: where an API call's guard watches over the record, the summary also says that this is done.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from batuta_core.decider.compile import Graph
+from batuta_core.decider.view import scheduling_change
+from batuta_core.engine import timers
+from batuta_core.engine.failure import started_by_failure
+from batuta_core.engine.fetch import graph_of, read_payload, read_records
+from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
+from batuta_core.model import ids
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.event import TaskUndeliverable
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.message import TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage
+from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.payload import PayloadRef
+from batuta_core.model.record import Head, OpenTask, Record
+
+
+def open_commands(head: Head) -> tuple[Command, ...]:
+    """What ``head`` still relies on: dispatched again whenever it is not certain that it was."""
+    tasks = [EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms) for task in head.open.values() if _is_queued(task)]
+    timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
+    return (*tasks, *timer, *(head.last or (WriteSummary(),)))
+
+
+def _is_queued(task: OpenTask) -> bool:
+    return task.status is TaskStatus.SCHEDULED and task.sent_ms > 0
+
+
+def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Iterable[Command], *, is_guarded: bool = False) -> None:
+    """Carries out ``commands`` for the execution that stands at ``newest``; those that it has overtaken are left out.
+
+    ``is_guarded``: ``newest`` is the caller's own record and a guard watches over it, which is told at the end.
+    """
+    wanted = list(dict.fromkeys(commands))
+    _enqueue(ports, execution, newest, [command for command in wanted if isinstance(command, EnqueueTask)])
+    for command in wanted:
+        if isinstance(command, ArmTimer) and newest.head.mark and newest.head.mark.timer == command.timer:
+            timers.arm(ports, execution, command.timer, command.due_ms)
+        elif isinstance(command, StartFailureWorkflow):
+            _start_failure_workflow(ports, execution, newest, command)
+        elif isinstance(command, Purge):
+            _purge(ports, execution, newest)
+    is_kept = newest.head.status is not WorkflowStatus.REMOVED
+    is_noted = False
+    if is_kept and WriteSummary() in wanted:
+        graph = graph_of(ports, execution.namespace, newest.head.definition)
+        is_noted = ports.summaries.write(summary_of(execution, newest, graph, dispatched=newest.seq if is_guarded else 0))
+    if is_kept and is_guarded and not is_noted:
+        ports.summaries.note_dispatched(execution, newest.seq)
+
+
+# --- tasks
+
+
+def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Sequence[EnqueueTask]) -> None:
+    open_ = newest.head.open
+    tasks = [open_[command.ref] for command in commands if command.ref in open_ and open_[command.ref].place == command.place]
+    tasks = [task for task in tasks if _is_queued(task)]
+    if not tasks:
+        return
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    records = {newest.seq: newest}
+    records.update(read_records(ports, execution, {task.place.record for task in tasks} - {newest.seq}))
+    now_ms = ports.clock.now_ms()
+    queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
+    for task in tasks:
+        message = task_message(ports, execution, newest.head, graph, task, records[task.place.record])
+        queue = task_queue_name(ports.stage, execution.namespace, graph.node(task.ref).queue, message.domain or "")
+        delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
+        queues[queue].append((task, Outgoing(message.to_text(), delay_s=delay_s)))
+    for queue, messages in queues.items():
+        try:
+            ports.queues.send(queue, [outgoing for _task, outgoing in messages])
+        except QueueMissing as error:
+            _refuse(ports, execution, [task for task, _outgoing in messages], f"no queue for this task type: {error.message}. {error.remedy}")
+
+
+def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], reason: str) -> None:
+    """What can never be sent is an event of its own: the task fails with the reason."""
+    outgoing = []
+    for task in tasks:
+        event = TaskUndeliverable(place=task.place, op=f"undeliverable-{task.attempt}", reason=reason)
+        text = InboxMessage(execution=execution, event=event).to_text(ports.signer)
+        outgoing.append(Outgoing(text, group=str(execution), dedup=ids.short_hash(text)))
+    ports.queues.send(timers.inbox_queue(ports), outgoing)
+
+
+def task_message(ports: Ports, execution: ExecutionId, head: Head, graph: Graph, task: OpenTask, scheduled: Record) -> TaskMessage:
+    """What a worker gets to see of ``task``, which ``scheduled`` scheduled."""
+    node = graph.node(task.ref)
+    limits = node.timeouts
+    task_input = scheduling_change(scheduled, task.place.nth).input
+    if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:
+        task_input = read_payload(ports, execution, task_input)
+    return TaskMessage(
+        execution=execution,
+        task_id=ids.task_id(execution.workflow_id, *task.place),
+        place=task.place,
+        token=ports.signer.task_token(execution, task.place, task.attempt),
+        ref=task.ref,
+        task_type=node.wire_type,
+        attempt=task.attempt,
+        input={} if task_input is None else task_input,
+        workflow_name=graph.name,
+        workflow_version=graph.version,
+        scheduled_ms=task.scheduled_ms,
+        correlation_id=head.about.correlation_id,
+        priority=head.about.priority,
+        polls=task.polls,
+        timeout_s=limits.task_ms // 1000,
+        response_timeout_s=limits.response_ms // 1000,
+        total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
+        started_ms=task.started_ms,
+    )
+
+
+# --- ended executions
+
+
+def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched: int = 0) -> Summary:
+    head, about = newest.head, newest.head.about
+    return Summary(
+        execution=execution,
+        record=newest.seq,
+        dispatched=dispatched,
+        status=head.status,
+        name=graph.name,
+        version=graph.version,
+        started_ms=head.created_ms,
+        updated_ms=newest.at_ms,
+        ended_ms=head.ended_ms,
+        correlation_id=about.correlation_id,
+        request_id=about.request_id,
+        trigger=about.trigger,
+        priority=about.priority,
+        reason=head.reason,
+        failed_refs=head.failed_refs,
+    )
+
+
+def _start_failure_workflow(ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow) -> None:
+    """Sends the start to the decider, as the first event of an execution whose id is derived: a repeat finds it begun."""
+    child = ExecutionId(execution.namespace, command.workflow_id)
+    event = started_by_failure(ports, execution, newest, command, child)
+    text = InboxMessage(execution=child, event=event).to_text(ports.signer)
+    ports.queues.send(timers.inbox_queue(ports), [Outgoing(text, group=str(child), dedup=ids.short_hash(text))])
+
+
+def _purge(ports: Ports, execution: ExecutionId, newest: Record) -> None:
+    ports.payloads.purge(execution)
+    ports.logs.purge(execution)
+    ports.summaries.delete(execution)
+    ports.journal.purge(execution, newest.seq)
+

@@ -1,0 +1,191 @@
+"""Around the pure decider: gives it what it asks for, and keeps what never changes."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from batuta_core.decider.compile import Graph, compile_definition
+from batuta_core.decider.decide import Decision, decide
+from batuta_core.decider.known import Known, Needs, NotStartable
+from batuta_core.engine.ports import Ports
+from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
+from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
+from batuta_core.model.record import Record, TaskChange, pack
+
+# A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
+_ROUNDS_MAX = 50
+
+RECORD_MAX_BYTES = 380 * 1024  # DynamoDB's item limit is 400 KB with keys and attribute names; measured uncompressed
+_SPILL_MIN_BYTES = 512
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LruCache(Generic[K, V]):
+    """The ``size`` entries used last."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        value = self._entries.get(key)
+        if value is not None:
+            try:
+                self._entries.move_to_end(key)
+            except KeyError:  # another thread dropped it in between
+                pass
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        self._entries[key] = value
+        if len(self._entries) > self._size:
+            try:
+                self._entries.popitem(last=False)
+            except KeyError:
+                pass
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+class Cache:
+    """Graphs and records are immutable, so a process may keep them for as long as it likes."""
+
+    def __init__(self, graphs: int = 200, records: int = 200) -> None:
+        self.graphs: LruCache[tuple[str, str], Graph] = LruCache(graphs)
+        self.records: LruCache[tuple[ExecutionId, int], Record] = LruCache(records)
+        self.is_cursor_begun = False  # of the far timers
+        self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
+
+
+def graph_of(ports: Ports, namespace: str, content_hash: str) -> Graph:
+    """The compiled definition that an execution pins."""
+    found = ports.cache.graphs.get((namespace, content_hash))
+    if found is None:
+        frozen = ports.definitions.frozen(namespace, content_hash)
+        if frozen is None:
+            raise WorkflowDefinitionNotFound(f"no definition of hash {content_hash} in namespace {namespace}", definition=content_hash)
+        found = compile_definition(frozen, content_hash)
+        ports.cache.graphs.put((namespace, content_hash), found)
+    return found
+
+
+def read_records(ports: Ports, execution: ExecutionId, seqs: Collection[int]) -> dict[int, Record]:
+    """Those of the records that exist; from the cache where it has them."""
+    found: dict[int, Record] = {}
+    for seq in seqs:
+        record = ports.cache.records.get((execution, seq))
+        if record is not None:
+            found[seq] = record
+    missing = set(seqs) - found.keys()
+    if missing:
+        for seq, record in ports.journal.read(execution, missing).items():
+            ports.cache.records.put((execution, seq), record)
+            found[seq] = record
+    return found
+
+
+def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
+    """The payload itself, where ``value`` may be a reference to it."""
+    return load_json(ports.payloads.get(execution, value)) if isinstance(value, PayloadRef) else value
+
+
+def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event]) -> Decision:
+    """Decides on ``events`` after ``newest``, fetching what the decider needs. The time is read once."""
+    if newest is not None:
+        content_hash = newest.head.definition
+    else:
+        first = events[0]
+        if not isinstance(first, WorkflowStarted):
+            raise ValueError(f"an execution begins with {type(first).__name__}")
+        content_hash = first.definition
+    graph = graph_of(ports, execution.namespace, content_hash)
+    known = Known(records={newest.seq: newest} if newest else {})
+    now_ms = ports.clock.now_ms()
+    for _ in range(_ROUNDS_MAX):
+        answer = decide(graph, execution, newest.head if newest else None, newest.seq if newest else 0, events, known, now_ms)
+        if isinstance(answer, Decision):
+            return answer
+        known = _fetch(ports, execution, known, answer)
+    raise RuntimeError(f"{execution}: the decider still lacks something after {_ROUNDS_MAX} rounds")
+
+
+def _fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> Known:
+    records = {**known.records, **read_records(ports, execution, needs.records)}
+    if missing := needs.records - records.keys():
+        raise RuntimeError(f"{execution}: the journal lacks records {sorted(missing)}")
+    payloads = {**known.payloads, **{ref.key: read_payload(ports, execution, ref) for ref in needs.payloads}}
+    definitions = dict(known.definitions)
+    for wanted in needs.definitions:
+        try:
+            definitions[wanted] = ports.catalog.require(ports, execution.namespace, wanted)
+        except BatutaError as error:
+            if error.retryable:
+                raise
+            definitions[wanted] = NotStartable(error.message)
+    return Known(records, payloads, definitions)
+
+
+# --- payloads of records
+
+
+def dump_json(value: Any) -> bytes:
+    """The one form in which payloads are measured and stored."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def load_json(raw: bytes) -> Any:
+    return json.loads(raw.decode("utf-8", "surrogatepass"))
+
+
+def spill(ports: Ports, execution: ExecutionId, record: Record) -> tuple[Record, bytes]:
+    """The record as it will be stored: every payload above the limit is put into the payload store and replaced by its
+    reference.
+
+    Done before the commit. A crash in between leaves an object that the execution's removal deletes.
+    """
+    plain = record.to_json()
+    limit = INLINE_MAX_BYTES
+    while len(plain) > limit:  # else no payload in it can be above
+        record = _spilled(ports, execution, record, limit)
+        plain = record.to_json()
+        if len(plain) <= RECORD_MAX_BYTES or limit <= _SPILL_MIN_BYTES:
+            break
+        limit //= 4  # many middling payloads in one record: more of them leave
+    return record, pack(plain)
+
+
+def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -> Record:
+    def slot(value: Any) -> Any:
+        if value is None or isinstance(value, PayloadRef):
+            return value
+        raw = dump_json(value)
+        return ports.payloads.put(execution, raw) if len(raw) > limit else value
+
+    return replace(
+        record,
+        events=tuple(_spill_event(event, slot) for event in record.events),
+        changes=tuple(_spill_change(change, slot) for change in record.changes),
+        variables=slot(record.variables),
+        output=slot(record.output),
+    )
+
+
+def _spill_event(event: Event, slot: Callable[[Any], Any]) -> Event:
+    if isinstance(event, WorkflowStarted):
+        return replace(event, input=slot(event.input))
+    return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated) else event
+
+
+def _spill_change(change: TaskChange, slot: Callable[[Any], Any]) -> TaskChange:
+    return replace(change, input=slot(change.input), output=slot(change.output))
+

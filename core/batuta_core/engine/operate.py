@@ -1,0 +1,227 @@
+"""What users and HTTP workers do to an execution: terminate it, remove it, report on its tasks.
+
+An API call has no message that would come back after a crash. So before it commits a record with commands it sends a
+guard, which looks after the record a minute later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batuta_core.decider.view import scheduling_change
+from batuta_core.engine import timers
+from batuta_core.engine.dispatch import dispatch
+from batuta_core.engine.fetch import decide_with, dump_json, read_records, spill
+from batuta_core.engine.ports import LogLine, Ports, Refused
+from batuta_core.model import ids
+from batuta_core.model.error import InvalidInput, OperationRefused, PayloadTooLarge, TaskNotFound, Unavailable, WorkflowNotFound
+from batuta_core.model.event import Event, TaskHeartbeat, TaskPlace, TaskUpdated, WorkflowRemoved, WorkflowTerminated
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES
+from batuta_core.model.record import Head, OpenTask, Record
+
+_TRIES = 30  # many HTTP workers may report on the branches of one execution at once; one of them wins each round
+
+MakeEvent = Callable[[Record], Event | None]  # the newest record -> what to do to it, None: nothing is left to do
+
+
+def not_found(workflow_id: str) -> WorkflowNotFound:
+    return WorkflowNotFound(f"No such workflow found by id: {workflow_id}", workflow_id=workflow_id)
+
+
+def require_newest(ports: Ports, execution: ExecutionId) -> Record:
+    """The newest record of an execution that exists; raises WorkflowNotFound."""
+    newest = ports.journal.newest(execution) if ids.is_workflow_id(execution.workflow_id) else None
+    if newest is None or newest.head.status is WorkflowStatus.REMOVED:
+        raise not_found(execution.workflow_id)
+    return newest
+
+
+def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent) -> Record:
+    """Decides on one event and returns the record where the execution then stands.
+
+    ``make_event`` looks at the newest record each time, and raises what speaks against the operation.
+    """
+    began_ms = ports.clock.now_ms()
+    for tries in range(_TRIES):
+        newest = require_newest(ports, execution)
+        event = make_event(newest)
+        decision = decide_with(ports, execution, newest, [event]) if event else None
+        if event is None or decision is None or decision.record is None:
+            return newest
+        record, raw = spill(ports, execution, decision.record)
+        is_guarded = bool(record.commands)
+        if is_guarded:
+            timers.send_guard(ports, execution, record.seq)
+        if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
+            raise Unavailable(f"{execution}: the call took longer than its guard waits; nothing was done")
+        try:
+            ports.journal.append(execution, record, raw)
+        except Refused as refused:
+            if not _is_own(refused.existing, event):
+                ports.clock.pause(tries)
+                continue
+        dispatch(ports, execution, record, record.commands, is_guarded=is_guarded)
+        return record
+    raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
+
+
+def _is_own(existing: Record, event: Event) -> bool:
+    """Whether the record that refused ours is ours: a write whose reply was lost."""
+    op = getattr(event, "op", "")
+    return bool(op) and any(getattr(other, "op", "") == op for other in existing.events)
+
+
+# --- executions
+
+
+def terminate(ports: Ports, execution: ExecutionId, reason: str | None, *, is_failure_workflow_wanted: bool = False) -> None:
+    """Ends the execution; raises OperationRefused for a completed one, does nothing to a terminated one."""
+    op = ports.ids.op()
+
+    def make(newest: Record) -> Event | None:
+        if newest.head.status is WorkflowStatus.COMPLETED:
+            raise OperationRefused("Cannot terminate a COMPLETED workflow.", workflow_id=execution.workflow_id)
+        if newest.head.status is WorkflowStatus.TERMINATED:
+            return None
+        return WorkflowTerminated(op=op, reason=reason, is_failure_workflow_wanted=is_failure_workflow_wanted)
+
+    operate(ports, execution, make)
+
+
+def remove(ports: Ports, execution: ExecutionId, *, is_archived: bool) -> None:
+    """Deletes the execution with all that it left. ``is_archived``: only an ended one, as Conductor's default wants."""
+    op = ports.ids.op()
+
+    def make(newest: Record) -> Event | None:
+        status = newest.head.status
+        if is_archived and not status.is_terminal:
+            raise InvalidInput(f"Cannot archive workflow: {execution.workflow_id} with status: {status.value}")
+        return WorkflowRemoved(op=op)
+
+    operate(ports, execution, make)
+
+
+# --- tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReport:
+    """What a worker or a user says of a task over HTTP."""
+
+    status: TaskStatus
+    output: Mapping[str, Any]
+    reason: str | None = None
+    worker_id: str | None = None
+    callback_after_s: int | None = 0
+    logs: Sequence[Mapping[str, Any]] = ()
+    is_merged: bool = False
+    is_lease_extended: bool = False
+
+
+def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, report: TaskReport) -> None:
+    """Raises WorkflowNotFound and TaskNotFound; a task that has ended stays as it is."""
+    _check_size(report)
+    execution = ExecutionId(namespace, workflow_id)
+    key = ids.parse_task_id(task_id)
+    op = ports.ids.op()
+
+    def make(newest: Record) -> Event | None:
+        if key is None or key.workflow_id != workflow_id:
+            raise TaskNotFound(f"No such task found by id: {task_id}", task_id=task_id)
+        place = TaskPlace(key.record, key.nth)
+        if not _open_at(newest.head, place):
+            _require_scheduled(ports, execution, place, task_id)
+            return None
+        return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report)
+
+    operate(ports, execution, make)
+
+
+def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskReport) -> str | None:
+    """Reports on the open task of that reference name: its id, or None when there is none. Raises WorkflowNotFound."""
+    _check_size(report)
+    op = ports.ids.op()
+    found: list[str] = []
+
+    def make(newest: Record) -> Event | None:
+        task = pending_by_ref(newest.head, ref)
+        found[:] = [ids.task_id(execution.workflow_id, *task.place)] if task else found
+        return _event(task.place, op, report) if task else None
+
+    operate(ports, execution, make)
+    return found[0] if found else None
+
+
+def signal(ports: Ports, execution: ExecutionId, report: TaskReport, is_signalled: Callable[[str], bool]) -> str | None:
+    """Reports on the first open task that waits for a signal: its id, or None when nothing waits.
+
+    ``is_signalled`` says of a reference name whether its task waits for signals.
+    """
+    _check_size(report)
+    op = ports.ids.op()
+    found: list[str] = []
+
+    def make(newest: Record) -> Event | None:
+        waiting = sorted((task for task in newest.head.open.values() if is_signalled(task.ref)), key=lambda task: task.number)
+        found[:] = [ids.task_id(execution.workflow_id, *waiting[0].place)] if waiting else found
+        return _event(waiting[0].place, op, report) if waiting else None
+
+    operate(ports, execution, make)
+    return found[0] if found else None
+
+
+def pending_by_ref(head: Head, ref: str) -> OpenTask | None:
+    """The open task of that reference name; else the first whose name without the iteration suffix it is."""
+    if ref in head.open:
+        return head.open[ref]
+    return next((task for name, task in head.open.items() if name.rpartition("__")[0] == ref), None)
+
+
+def add_log(ports: Ports, namespace: str, task_id: str, text: str) -> None:
+    """A log line of a task; raises TaskNotFound for an id that is none of ours."""
+    key = ids.parse_task_id(task_id)
+    if key is None:
+        raise TaskNotFound(f"Task not found for taskId: {task_id}", task_id=task_id)
+    execution = ExecutionId(namespace, key.workflow_id)
+    require_newest(ports, execution)
+    ports.logs.add(execution, LogLine(task_id, text, ports.clock.now_ms()), ports.ids.op())
+
+
+def _event(place: TaskPlace, op: str, report: TaskReport) -> TaskUpdated:
+    return TaskUpdated(
+        place=place,
+        status=report.status,
+        op=op,
+        output=dict(report.output),
+        is_merged=report.is_merged,
+        reason=report.reason,
+        worker_id=report.worker_id,
+        callback_after_s=report.callback_after_s,
+        logs=tuple(report.logs),
+    )
+
+
+def _open_at(head: Head, place: TaskPlace) -> bool:
+    return any(task.place == place for task in head.open.values())
+
+
+def _require_scheduled(ports: Ports, execution: ExecutionId, place: TaskPlace, task_id: str) -> None:
+    """A task that is not open has ended, if it ever was: its record tells."""
+    record = read_records(ports, execution, [place.record]).get(place.record)
+    try:
+        if record is not None:
+            scheduling_change(record, place.nth)
+            return
+    except IndexError:
+        pass
+    raise TaskNotFound(f"No such task found by id: {task_id}", task_id=task_id)
+
+
+def _check_size(report: TaskReport) -> None:
+    size = len(dump_json(report.output))
+    if size > PAYLOAD_MAX_BYTES:
+        raise PayloadTooLarge(f"the output has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}", size_bytes=size)

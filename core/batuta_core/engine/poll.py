@@ -1,0 +1,93 @@
+"""HTTP workers' polls: Conductor clients of any language take tasks through the API.
+
+The poll receives from the same queue as the SDK does, records that the worker holds the task, deletes the message, and
+only then answers. A task that was handed out comes back when its response timeout, or the lease where it has none, is
+over. The message would bring a crashed poll back, but not surely to another poll: an SDK worker on the same queue may
+finish the task and delete it. So a timer that the poll arms has a guard, as with every API call (found by the simulator).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batuta_core.decider import view
+from batuta_core.decider.known import Known
+from batuta_core.engine import operate, wire
+from batuta_core.engine.fetch import graph_of, read_payload, read_records
+from batuta_core.engine.fold import begun
+from batuta_core.engine.ports import Incoming, PollData, Ports, QueueMissing
+from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
+from batuta_core.model.event import Event, TaskStarted
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import NotOurs, TaskMessage
+from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.record import OpenTask, Record
+
+SQS_BATCH_MAX = 10  # quota "messages per receive"
+SQS_WAIT_MAX_S = 20  # quota "long poll"
+
+
+def poll(ports: Ports, namespace: str, task_type: str, *, worker_id: str, domain: str = "", count: int = 1, timeout_ms: int = 100) -> list[dict[str, Any]]:
+    """Up to ``count`` tasks in Conductor's JSON. Waits up to ``timeout_ms`` for the first and does not hold back a batch
+    that is partly filled. A task type that nobody registered has no tasks."""
+    queue = task_queue_name(ports.stage, namespace, task_type, domain)
+    ports.definitions.note_poll(namespace, PollData(task_type, domain, worker_id, ports.clock.now_ms()))
+    end_ms = ports.clock.now_ms() + timeout_ms
+    taken: list[dict[str, Any]] = []
+    while len(taken) < count:
+        left_ms = 0 if taken else max(end_ms - ports.clock.now_ms(), 0)
+        try:
+            received = ports.queues.receive(queue, min(count - len(taken), SQS_BATCH_MAX), min(round(left_ms / 1000), SQS_WAIT_MAX_S))
+        except QueueMissing:
+            return taken
+        for message in received:
+            task = _take(ports, queue, message, worker_id)
+            if task is not None:
+                taken.append(task)
+        if not received and (taken or ports.clock.now_ms() >= end_ms or left_ms < 1000):
+            break
+    return taken
+
+
+def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[str, Any] | None:
+    """Records that ``worker_id`` holds the task and gives its JSON; None when the message has nothing to run."""
+    try:
+        message = TaskMessage.parse(received.text)
+    except NewerSchema:
+        return None  # it comes back when its visibility ends
+    except NotOurs as error:
+        ports.log.warning("message_not_ours", queue=queue, message_id=received.message_id, error=str(error))
+        ports.queues.delete(queue, [received.receipt])
+        return None
+    op = ports.ids.op()
+    held: list[OpenTask] = []
+
+    def make(newest: Record) -> Event | None:
+        task = newest.head.open.get(message.ref)
+        is_deliverable = task is not None and task.place == message.place and task.status is TaskStatus.SCHEDULED
+        return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True) if is_deliverable else None
+
+    try:
+        newest = operate.operate(ports, message.execution, make)
+    except WorkflowNotFound:
+        newest = None
+    except BatutaError as error:
+        if not error.retryable:
+            raise
+        ports.queues.release(queue, [received.receipt])
+        return None
+    if newest is not None:
+        is_ours = any(getattr(event, "op", "") == op for event in newest.events)
+        held = [task for task in newest.head.open.values() if task.place == message.place] if is_ours else []
+    task = _shown(ports, message.execution, newest, held[0]) if held and newest is not None else None
+    ports.queues.delete(queue, [received.receipt])
+    return task
+
+
+def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask) -> dict[str, Any]:
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    wanted = {1, held.place.record, held.output_record} - {0}
+    records = {newest.seq: newest, **read_records(ports, execution, wanted - {newest.seq})}
+    workflow = begun(execution, records[1], graph)
+    task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
+    return wire.task_json(task, workflow, graph, lambda value: read_payload(ports, execution, value))

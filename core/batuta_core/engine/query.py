@@ -1,0 +1,165 @@
+"""Reading executions: whole, in parts, or as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
+from batuta_core.decider.compile import Graph
+from batuta_core.engine import operate, wire
+from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
+from batuta_core.engine.fold import advance, begun, fold, fold_tasks
+from batuta_core.engine.ports import LogLine, Ports
+from batuta_core.model import ids
+from batuta_core.model.error import ExecutionTooLarge, TaskNotFound, WorkflowNotFound
+from batuta_core.model.execution import TaskExecution, WorkflowExecution
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef
+from batuta_core.model.record import Record
+
+ANSWER_MAX_BYTES = 5 * 1024 * 1024  # Lambda's answer ends at 6 MB (quota "invocation payload"), JSON escapes included
+LOG_LINES_MAX = 10  # Conductor's taskExecLogSizeLimit
+
+
+class _Budget:
+    """Resolves payloads and stops before an answer gets too large to be sent."""
+
+    def __init__(self, ports: Ports, execution: ExecutionId) -> None:
+        self._ports = ports
+        self._execution = execution
+        self._left = ANSWER_MAX_BYTES
+
+    def take(self, size_bytes: int) -> None:
+        self._left -= size_bytes
+        if self._left < 0:
+            raise ExecutionTooLarge(
+                f"execution {self._execution.workflow_id} has more than {ANSWER_MAX_BYTES} bytes", workflow_id=self._execution.workflow_id
+            )
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, PayloadRef):
+            self.take(value.size_bytes)
+        return read_payload(self._ports, self._execution, value)
+
+
+def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = True) -> dict[str, Any]:
+    """The execution in Conductor's JSON. Raises WorkflowNotFound, or ExecutionTooLarge when it cannot be answered whole."""
+    newest = operate.require_newest(ports, execution)
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    budget = _Budget(ports, execution)
+    found = _whole(ports, execution, graph, budget) if has_tasks else without_tasks(ports, execution, newest, graph)
+    body = wire.workflow_json(found, graph, budget)
+    size = len(dump_json(body))
+    if size > ANSWER_MAX_BYTES:
+        raise ExecutionTooLarge(f"execution {execution.workflow_id} has {size} bytes", workflow_id=execution.workflow_id, size_bytes=size)
+    return body
+
+
+def _whole(ports: Ports, execution: ExecutionId, graph: Graph, budget: _Budget) -> WorkflowExecution:
+    def measured() -> Iterator[Record]:
+        for record in ports.journal.scan(execution):
+            budget_of_records.take(sum(_rough_size(change.input) + _rough_size(change.output) for change in record.changes))
+            yield record
+
+    budget_of_records = _Budget(ports, execution)  # journals of more than that are refused before they fill the memory
+    try:
+        return fold(execution, measured(), graph)
+    except ValueError as error:
+        raise operate.not_found(execution.workflow_id) from error
+
+
+def _rough_size(value: Any) -> int:
+    return 0 if value is None or isinstance(value, PayloadRef) else len(str(value)) // 2
+
+
+def without_tasks(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph) -> WorkflowExecution:
+    """The execution without its tasks, from four records at most, however long it is."""
+    records = {newest.seq: newest, **read_records(ports, execution, {1, newest.head.variables_record, newest.head.output_record} - {0, newest.seq})}
+    if 1 not in records:
+        raise operate.not_found(execution.workflow_id)
+    found = begun(execution, records[1], graph)
+    for seq in sorted(records):
+        advance(found, records[seq])
+    if newest.head.status.is_terminal:
+        found.failed_refs = list(newest.head.failed_refs)
+        found.failed_names = list(dict.fromkeys(graph.node(ref).shown_name for ref in found.failed_refs))
+    return found
+
+
+def status_json(ports: Ports, execution: ExecutionId, *, has_output: bool, has_variables: bool) -> dict[str, Any]:
+    newest = operate.require_newest(ports, execution)
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    found = without_tasks(ports, execution, newest, graph)
+    return wire.status_json(found, _Budget(ports, execution), has_output=has_output, has_variables=has_variables)
+
+
+def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, statuses: Collection[str]) -> dict[str, Any]:
+    """Conductor's SearchResult of tasks: those of ``statuses`` (none: all), in the order of scheduling."""
+    newest = operate.require_newest(ports, execution)
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    workflow: WorkflowExecution | None = None
+    tasks: dict[int, TaskExecution] = {}
+    for record in ports.journal.scan(execution):
+        workflow = workflow or begun(execution, record, graph)
+        fold_tasks(tasks, record, execution, graph)
+    if workflow is None:
+        raise operate.not_found(execution.workflow_id)
+    wanted = {status.upper() for status in statuses}
+    chosen = [tasks[number] for number in sorted(tasks) if not wanted or tasks[number].status.value in wanted]
+    budget = _Budget(ports, execution)
+    page: list[dict[str, Any]] = []
+    for task in chosen[start : start + count]:
+        shown = wire.task_json(task, workflow, graph, budget)
+        budget.take(len(dump_json(shown)))
+        page.append(shown)
+    return {"totalHits": len(chosen), "results": page}
+
+
+def task_json(ports: Ports, namespace: str, task_id: str) -> dict[str, Any]:
+    """One task by its id alone; raises TaskNotFound."""
+    execution, workflow, task, graph = _find_task(ports, namespace, task_id)
+    return wire.task_json(task, workflow, graph, _Budget(ports, execution))
+
+
+def log_lines(ports: Ports, namespace: str, task_id: str) -> list[dict[str, Any]]:
+    """The last lines of a task's log in Conductor's JSON: those that came with results, then those that came alone."""
+    try:
+        execution, _workflow, task, _graph = _find_task(ports, namespace, task_id)
+    except TaskNotFound:
+        return []
+    alone = [line for line in ports.logs.lines(execution) if line.task_id == task_id]
+    lines = [LogLine(task_id, str(line.get("log", "")), int(line.get("createdTime") or 0)) for line in task.logs] + alone
+    return [{"log": line.text, "taskId": task_id, "createdTime": line.at_ms} for line in lines[-LOG_LINES_MAX:]]
+
+
+def _find_task(ports: Ports, namespace: str, task_id: str) -> tuple[ExecutionId, WorkflowExecution, TaskExecution, Graph]:
+    """Reads the journal from the record that the id names until the task has ended."""
+    key = ids.parse_task_id(task_id)
+    missing = TaskNotFound(f"Task not found for taskId: {task_id}", task_id=task_id)
+    if key is None:
+        raise missing
+    execution = ExecutionId(namespace, key.workflow_id)
+    try:
+        newest = operate.require_newest(ports, execution)
+    except WorkflowNotFound as error:
+        raise missing from error
+    graph = graph_of(ports, namespace, newest.head.definition)
+    first = read_records(ports, execution, [1]).get(1)
+    tasks: dict[int, TaskExecution] = {}
+    found: TaskExecution | None = None
+    for record in ports.journal.scan(execution, key.record) if first else ():
+        _fold_known_tasks(tasks, record, execution, graph)
+        found = found or next((task for task in tasks.values() if task.task_id == task_id), None)
+        if found is None or found.status.is_terminal:
+            break
+    if found is None or first is None:
+        raise missing
+    return execution, begun(execution, first, graph), found, graph
+
+
+def _fold_known_tasks(tasks: dict[int, TaskExecution], record: Record, execution: ExecutionId, graph: Graph) -> None:
+    """As ``fold_tasks``, from the middle of a journal: changes to tasks that were scheduled before are passed over."""
+    known = {change.number for change in record.changes if change.is_new} | tasks.keys()
+    changes = tuple(change for change in record.changes if change.number in known)
+    fold_tasks(tasks, replace(record, changes=changes), execution, graph)

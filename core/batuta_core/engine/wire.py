@@ -1,0 +1,161 @@
+"""Executions and tasks in Conductor's JSON: field for field what its clients read (reference sections 1.6 and 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from batuta_core.decider.compile import Graph
+from batuta_core.engine.ports import Summary
+from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
+
+Resolve = Callable[[Any], Any]  # a payload or its reference -> the payload
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    """Conductor leaves null fields of its beans out."""
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
+    """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
+    node = graph.node(task.ref)
+    is_worker = node.type.is_worker
+    waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
+    return {
+        "taskType": task.task_type,
+        "status": task.status.value,
+        "inputData": resolve(task.input) or {},
+        "referenceTaskName": task.ref,
+        "retryCount": task.attempt - 1,
+        "seq": task.number,
+        "pollCount": task.poll_count,
+        "taskDefName": task.name,
+        "scheduledTime": task.scheduled_ms,
+        "startTime": task.started_ms,
+        "endTime": task.ended_ms,
+        "updateTime": task.updated_ms,
+        "firstStartTime": 0,
+        "startDelayInSeconds": task.start_delay_s,
+        "retried": task.is_retried,
+        "executed": task.status.is_terminal and not task.is_retried,
+        "callbackFromWorker": True,
+        "responseTimeoutSeconds": node.timeouts.response_ms // 1000 if is_worker else 0,
+        "workflowInstanceId": workflow.workflow_id,
+        "workflowType": workflow.name,
+        "taskId": task.task_id,
+        "callbackAfterSeconds": task.callback_after_s,
+        "outputData": resolve(task.output) or {},
+        "workflowTask": node.task,
+        "taskDefinition": node.task["taskDefinition"],
+        "rateLimitPerFrequency": 0,
+        "rateLimitFrequencyInSeconds": 1,
+        "workflowPriority": workflow.priority,
+        "iteration": task.iteration,
+        "loopOverTask": task.iteration > 0,
+        "subworkflowChanged": False,
+        "executionMetadata": {},
+        "queueWaitTime": max(task.started_ms - waited_from, 0) if task.started_ms else 0,
+        **_present(
+            correlationId=workflow.correlation_id,
+            reasonForIncompletion=task.reason,
+            workerId=task.worker_id,
+            domain=task.domain,
+            retriedTaskId=task.retried_task_id,
+        ),
+    }
+
+
+def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
+    """The whole execution, with the tasks that ``workflow`` holds."""
+    return {
+        "workflowId": workflow.workflow_id,
+        "workflowName": workflow.name,
+        "workflowVersion": workflow.version,
+        "status": workflow.status.value,
+        "createTime": workflow.created_ms,
+        "startTime": workflow.created_ms,
+        "updateTime": workflow.updated_ms,
+        "endTime": workflow.ended_ms,
+        "lastRetriedTime": workflow.last_retried_ms,
+        "tasks": [task_json(task, workflow, graph, resolve) for task in workflow.tasks],
+        "input": resolve(workflow.input) or {},
+        "output": resolve(workflow.output) or {},
+        "variables": resolve(workflow.variables) or {},
+        "taskToDomain": dict(workflow.task_to_domain),
+        "failedReferenceTaskNames": workflow.failed_refs,
+        "failedTaskNames": workflow.failed_names,
+        "workflowDefinition": graph.definition,
+        "priority": workflow.priority,
+        "history": [],
+        "rateLimited": False,
+        **_present(
+            correlationId=workflow.correlation_id,
+            parentWorkflowId=workflow.parent_workflow_id,
+            parentWorkflowTaskId=workflow.parent_task_id,
+            reasonForIncompletion=workflow.reason,
+            event=workflow.event,
+            idempotencyKey=workflow.idempotency_key,
+            createdBy=workflow.created_by,
+            requestId=workflow.request_id,
+        ),
+    }
+
+
+def status_json(workflow: WorkflowExecution, resolve: Resolve, *, has_output: bool, has_variables: bool) -> dict[str, Any]:
+    """Conductor's WorkflowStatus."""
+    found: dict[str, Any] = {"workflowId": workflow.workflow_id, "status": workflow.status.value}
+    found.update(_present(correlationId=workflow.correlation_id))
+    if has_output:
+        found["output"] = resolve(workflow.output) or {}
+    if has_variables:
+        found["variables"] = resolve(workflow.variables) or {}
+    return found
+
+
+def run_json(body: Mapping[str, Any], request_id: str | None, *, is_timed_out: bool) -> dict[str, Any]:
+    """Conductor's SignalResponse for TARGET_WORKFLOW, from the execution's own JSON."""
+    kept = ("workflowId", "correlationId", "input", "output", "priority", "variables", "tasks", "createdBy", "createTime", "status", "updateTime")
+    return {
+        "responseType": "TARGET_WORKFLOW",
+        "targetWorkflowId": body["workflowId"],
+        "targetWorkflowStatus": body["status"],
+        "signalTimeout": is_timed_out,
+        **{name: body[name] for name in kept if name in body},
+        **_present(requestId=request_id),
+    }
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """Conductor's WorkflowSummary. Input and output are not kept in summaries: read the execution for them."""
+    is_ended = summary.status is not WorkflowStatus.RUNNING and summary.ended_ms > 0
+    return {
+        "workflowType": summary.name,
+        "version": summary.version,
+        "workflowId": summary.execution.workflow_id,
+        "startTime": _iso(summary.started_ms),
+        "updateTime": _iso(summary.updated_ms),
+        "status": summary.status.value,
+        "input": "",
+        "output": "",
+        "executionTime": summary.ended_ms - summary.started_ms if is_ended else 0,
+        "failedReferenceTaskNames": ",".join(summary.failed_refs),
+        "failedTaskNames": [],
+        "priority": summary.priority,
+        "parentWorkflowId": summary.parent_workflow_id or "",
+        "classifier": "workflow",
+        "inputSize": 0,
+        "outputSize": 0,
+        **_present(
+            endTime=_iso(summary.ended_ms) if is_ended else None,
+            correlationId=summary.correlation_id,
+            reasonForIncompletion=summary.reason,
+            requestId=summary.request_id,
+        ),
+    }
+
+
+def _iso(at_ms: int) -> str:
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"

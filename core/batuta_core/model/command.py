@@ -1,0 +1,107 @@
+"""What to do: commands are data, carried out once the record that holds them is committed.
+
+They are carried out at least once. Whoever receives what they send drops repeats by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batuta_core.model.event import TaskPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueTask:
+    """Put the task on its queue, not before ``due_ms`` (0: at once)."""
+
+    place: TaskPlace
+    ref: str
+    due_ms: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"c": "enqueue", "task": list(self.place), "ref": self.ref}
+        if self.due_ms:
+            out["due"] = self.due_ms
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EnqueueTask:
+        return cls(place=TaskPlace(*data["task"]), ref=data["ref"], due_ms=data.get("due", 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTimer:
+    """Send TimerFired to this execution at ``due_ms``; the timer is named by the record that arms it."""
+
+    timer: int
+    due_ms: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"c": "arm", "timer": self.timer, "due": self.due_ms}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ArmTimer:
+        return cls(timer=data["timer"], due_ms=data["due"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartFailureWorkflow:
+    """Start the execution that handles the failure of this one; its input holds this one whole, as it ended."""
+
+    workflow_id: str
+    definition: str  # content hash
+    name: str
+    version: int
+    failed_task_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out = {"c": "failure", "wf": self.workflow_id, "def": self.definition, "name": self.name, "ver": self.version}
+        if self.failed_task_id:
+            out["task"] = self.failed_task_id
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StartFailureWorkflow:
+        return cls(workflow_id=data["wf"], definition=data["def"], name=data["name"], version=data["ver"], failed_task_id=data.get("task"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSummary:
+    """Bring the summary item, which the search indexes read, to what the head says."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"c": "summary"}
+
+    @classmethod
+    def from_dict(cls, _data: Mapping[str, Any]) -> WriteSummary:
+        return cls()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Delete all that a removed execution left: payloads, logs, summary, and every record but the tombstone."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"c": "purge"}
+
+    @classmethod
+    def from_dict(cls, _data: Mapping[str, Any]) -> Purge:
+        return cls()
+
+
+Command = EnqueueTask | ArmTimer | StartFailureWorkflow | WriteSummary | Purge
+
+_FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
+    "enqueue": EnqueueTask.from_dict,
+    "arm": ArmTimer.from_dict,
+    "failure": StartFailureWorkflow.from_dict,
+    "summary": WriteSummary.from_dict,
+    "purge": Purge.from_dict,
+}
+
+
+def command_from_dict(data: Mapping[str, Any]) -> Command:
+    """Raises KeyError when ``data`` is not a command of this version."""
+    return _FROM_DICT[data["c"]](data)

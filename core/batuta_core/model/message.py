@@ -1,0 +1,232 @@
+"""What lies on a queue. Every message carries a schema version and is read by one of the classes here.
+
+========================  ==================  =======================================
+queue                     message             written by
+========================  ==================  =======================================
+a task type's queue       ``TaskMessage``     decider, API
+decider queue (FIFO)      ``InboxMessage``    workers, timers, API, decider
+timers queue (delayed)    ``TimerMessage``    decider, API, the mover of far timers
+========================  ==================  =======================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batuta_core.model.error import NewerSchema, TokenRefused
+from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import get_slot, put_slot
+from batuta_core.model.token import Signer
+
+SCHEMA = 1
+MESSAGE_MAX_BYTES = 256 * 1024  # SQS took 256 KiB until 2025-08 and takes 1 MiB since; other servers still the former
+TASK_INPUT_MAX_BYTES = 192 * 1024  # a larger input goes by reference; the rest of 256 KiB is ours, with room
+RESULT_OUTPUT_MAX_BYTES = 192 * 1024  # a larger output does not go through the queue: the worker posts it over HTTP
+
+# SQS refuses what XML 1.0 cannot hold; json escapes the control characters, these remain.
+_NOT_FOR_SQS = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+class NotOurs(ValueError):
+    """A message that no version of Batuta can have written: nothing is lost by dropping it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFired:
+    """An API call may have died after committing ``record``: what that record left open is dispatched again.
+
+    An instruction, not an event: it changes no head and is never journaled.
+    """
+
+    record: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "guard", "record": self.record}
+
+
+Inbound = Event | GuardFired
+
+_FROM_WORKERS = (TaskStarted, TaskUpdated, TaskHeartbeat, TaskHandedBack)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxMessage:
+    """Something for one execution to decide on. Workers prove themselves by the task's token, we by a signature."""
+
+    execution: ExecutionId
+    event: Inbound
+    token: str = ""  # of a worker's event
+    attempt: int = 0  # of a worker's event: the attempt that the token is for
+
+    def to_text(self, signer: Signer | None = None) -> str:
+        """``signer`` signs it as our own; without one the token must be set."""
+        event = self.event.to_dict()
+        out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "ev": event}
+        if signer is not None:
+            out["sig"] = signer.signature(_signed_text(self.execution, event))
+        else:
+            out["tok"] = self.token
+            out["att"] = self.attempt
+        return _dump(out)
+
+    @classmethod
+    def parse(cls, text: str, signer: Signer) -> InboxMessage:
+        """Raises NotOurs, NewerSchema (it must wait), or TokenRefused."""
+        data = _load(text)
+        try:
+            execution = ExecutionId(str(data["ns"]), str(data["wf"]))
+            event = _inbound_from_dict(data["ev"])
+            token, attempt, signature = str(data.get("tok", "")), int(data.get("att", 0)), str(data.get("sig", ""))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise NotOurs(f"not a message for the decider: {error!r}") from error
+        if signature:
+            is_proven = signer.is_signature(signature, _signed_text(execution, data["ev"]))
+        else:
+            is_proven = isinstance(event, _FROM_WORKERS) and signer.is_task_token(token, execution, event.place, attempt)
+        if not is_proven:
+            raise TokenRefused(f"a message for {execution} does not prove where it comes from", workflow_id=execution.workflow_id)
+        return cls(execution=execution, event=event, token=token, attempt=attempt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMessage:
+    """One attempt of a task, for a worker. ``input`` is a PayloadRef when it was too large for the queue."""
+
+    execution: ExecutionId
+    task_id: str
+    place: TaskPlace
+    token: str
+    ref: str
+    task_type: str
+    attempt: int
+    input: Any
+    workflow_name: str
+    workflow_version: int
+    scheduled_ms: int
+    correlation_id: str | None = None
+    priority: int = 0
+    domain: str | None = None
+    iteration: int = 0
+    polls: int = 0  # how often the attempt was taken before: the ``take`` of what the worker reports
+    timeout_s: int = 0
+    response_timeout_s: int = 0
+    total_deadline_ms: int = 0
+    started_ms: int = 0  # of this attempt, when it was taken before
+
+    def to_text(self) -> str:
+        out: dict[str, Any] = {
+            "v": SCHEMA,
+            "ns": self.execution.namespace,
+            "wf": self.execution.workflow_id,
+            "task": self.task_id,
+            "at": list(self.place),
+            "tok": self.token,
+            "ref": self.ref,
+            "type": self.task_type,
+            "att": self.attempt,
+            "name": self.workflow_name,
+            "ver": self.workflow_version,
+            "sched": self.scheduled_ms,
+        }
+        put_slot(out, "in", self.input)
+        for key, value in (
+            ("corr", self.correlation_id),
+            ("pri", self.priority),
+            ("dom", self.domain),
+            ("it", self.iteration),
+            ("polls", self.polls),
+            ("timeout", self.timeout_s),
+            ("response", self.response_timeout_s),
+            ("total", self.total_deadline_ms),
+            ("start", self.started_ms),
+        ):
+            if value:
+                out[key] = value
+        return _dump(out)
+
+    @classmethod
+    def parse(cls, text: str) -> TaskMessage:
+        """Raises NotOurs or NewerSchema (it must wait)."""
+        data = _load(text)
+        try:
+            return cls(
+                execution=ExecutionId(data["ns"], data["wf"]),
+                task_id=data["task"],
+                place=TaskPlace(*map(int, data["at"])),
+                token=data["tok"],
+                ref=data["ref"],
+                task_type=data["type"],
+                attempt=int(data["att"]),
+                input=get_slot(data, "in"),
+                workflow_name=data["name"],
+                workflow_version=int(data["ver"]),
+                scheduled_ms=int(data["sched"]),
+                correlation_id=data.get("corr"),
+                priority=data.get("pri", 0),
+                domain=data.get("dom"),
+                iteration=data.get("it", 0),
+                polls=data.get("polls", 0),
+                timeout_s=data.get("timeout", 0),
+                response_timeout_s=data.get("response", 0),
+                total_deadline_ms=data.get("total", 0),
+                started_ms=data.get("start", 0),
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise NotOurs(f"not a task message: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerMessage:
+    """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due.
+
+    Both name a record: the one that armed the deadline, the one that the guard watches.
+    """
+
+    execution: ExecutionId
+    record: int
+    due_ms: int = 0
+
+    def to_text(self) -> str:
+        out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "rec": self.record}
+        if self.due_ms:
+            out["due"] = self.due_ms
+        return _dump(out)
+
+    @classmethod
+    def parse(cls, text: str) -> TimerMessage:
+        """Raises NotOurs or NewerSchema (it must wait)."""
+        data = _load(text)
+        try:
+            return cls(execution=ExecutionId(data["ns"], data["wf"]), record=int(data["rec"]), due_ms=int(data.get("due", 0)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotOurs(f"not a timer message: {error!r}") from error
+
+
+def _inbound_from_dict(data: Mapping[str, Any]) -> Inbound:
+    return GuardFired(int(data["record"])) if data["e"] == "guard" else event_from_dict(data)
+
+
+def _signed_text(execution: ExecutionId, event: Mapping[str, Any]) -> str:
+    return f"{execution}\x00{json.dumps(event, sort_keys=True, separators=(',', ':'))}"
+
+
+def _dump(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(data, separators=(",", ":")) if _NOT_FOR_SQS.search(text) else text
+
+
+def _load(text: str) -> Mapping[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise NotOurs("not JSON") from error
+    if not isinstance(data, dict) or not isinstance(data.get("v"), int):
+        raise NotOurs("no schema version")
+    if data["v"] > SCHEMA:
+        raise NewerSchema(f"message of schema {data['v']}, this code knows {SCHEMA}")
+    return data

@@ -1,0 +1,72 @@
+"""Namespaces, stages, and the one function that gives every task queue its name."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+
+from batuta_core.model.error import InvalidInput, Problem
+
+DEFAULT_NAMESPACE = "default"
+NAMESPACE_RULE = "1 to 32 of a-z, 0-9, - and _, beginning and ending with a letter or digit"
+STAGE_RULE = "1 to 16 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
+_STAGE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?")
+_NOT_IN_QUEUE_NAMES = re.compile(r"[^A-Za-z0-9_]+")
+
+QUEUE_NAME_MAX = 80  # SQS quota "Queue name"
+_HASH_CHARS = 16  # 80 bits: two of a billion task types meet with a chance of 1 : 2,000,000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ExecutionId:
+    """A workflow execution. Its workflow id alone says nothing about the namespace, so the two always travel together."""
+
+    namespace: str
+    workflow_id: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}#{self.workflow_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> ExecutionId:
+        namespace, _, workflow_id = text.partition("#")
+        return cls(namespace, workflow_id)
+
+
+def check_namespace(text: str) -> str:
+    """The namespace itself, or InvalidInput."""
+    if not _NAMESPACE.fullmatch(text):
+        raise InvalidInput(f"'{text[:64]}' is not a namespace: {NAMESPACE_RULE}.", problems=[Problem("namespace", NAMESPACE_RULE, text[:64])])
+    return text
+
+
+def check_stage(text: str) -> str:
+    """The stage itself, or InvalidInput."""
+    if not _STAGE.fullmatch(text):
+        raise InvalidInput(f"'{text[:64]}' is not a stage: {STAGE_RULE}.", problems=[Problem("stage", STAGE_RULE, text[:64])])
+    return text
+
+
+def resource_name(stage: str, what: str) -> str:
+    """The name of a table or queue that a stage has once: ``batuta-prod--decider.fifo``.
+
+    The two dashes keep these apart from task queues, since no namespace begins with a dash.
+    """
+    return f"batuta-{stage}--{what}"
+
+
+def task_queue_name(stage: str, namespace: str, task_type: str, domain: str = "") -> str:
+    """The SQS queue of a task type: ``batuta-prod-shop-charge_card-<hash>``, at most 80 of ``[A-Za-z0-9_-]``.
+
+    Task types hold any characters in any number, so the readable part is only a help for
+    the eye; the hash over all four makes the name injective.
+    """
+    exact = "\x00".join((stage, namespace, task_type, domain))
+    digest = base64.b32encode(hashlib.sha256(exact.encode("utf-8", "surrogatepass")).digest()).decode().lower()[:_HASH_CHARS]
+    prefix = f"batuta-{stage}-{namespace}-"
+    shown = _NOT_IN_QUEUE_NAMES.sub("_", f"{task_type}-{domain}" if domain else task_type)
+    return f"{prefix}{shown[: QUEUE_NAME_MAX - len(prefix) - _HASH_CHARS - 1]}-{digest}"

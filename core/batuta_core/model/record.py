@@ -1,0 +1,390 @@
+"""One journal record: what happened, what was decided, and where the execution now stands.
+
+Every decision appends one record; nothing is ever changed in place. The bytes are JSON with
+short keys, compressed where that saves a write unit (1 KB) of DynamoDB.
+
+* ``events`` and ``commands``: the decision's cause and its consequences.
+* ``changes``: what became of the tasks, as patches to ``TaskExecution``. Folding the changes of all
+  records gives the execution; a worker's output lies in its event and the change points there.
+* ``head``: enough to decide the next step alone, and small: open tasks, and of ended ones only
+  the places of what may still be read.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from batuta_core.model.command import Command, command_from_dict
+from batuta_core.model.error import NewerSchema
+from batuta_core.model.event import Event, TaskPlace, event_from_dict
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.payload import get_slot, put_slot
+
+SCHEMA = 1
+_WRITE_UNIT_BYTES = 1024
+_KEY_BYTES = 80  # partition key, attribute names and sort key of the item, roughly: namespace of 7, id of 36
+
+
+class Ended(NamedTuple):
+    """Where an ended task is written: its scheduling (id, input), its end (status, times), its output."""
+
+    number: int
+    record: int
+    nth: int
+    ended_record: int
+    output_record: int
+
+    @property
+    def place(self) -> TaskPlace:
+        return TaskPlace(self.record, self.nth)
+
+
+class Mark(NamedTuple):
+    """The one armed timer: the record that armed it, and when it is due."""
+
+    timer: int
+    due_ms: int
+
+
+class Tolerated(NamedTuple):
+    """A permissive task that failed: the execution goes on, and fails at its end."""
+
+    ref: str
+    task_id: str
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTask:
+    """A task that has not ended: all that its deadlines, its retry and its delivery depend on. Times are epoch ms."""
+
+    ref: str
+    number: int
+    place: TaskPlace
+    status: TaskStatus = TaskStatus.SCHEDULED
+    attempt: int = 1
+    scheduled_ms: int
+    first_ms: int = 0  # when the first attempt was scheduled; 0: this is the first
+    started_ms: int = 0
+    updated_ms: int = 0
+    due_ms: int = 0  # SCHEDULED: not to be delivered before; WAIT: when it ends by itself
+    sent_ms: int = 0  # when its message was last put on the queue or will be; 0: it has none
+    delay_s: int = 0  # Conductor's startDelayInSeconds
+    callback_s: int = 0
+    deadline_ms: int = 0  # the earliest of its deadlines; 0: none
+    output_record: int = 0  # the record with its last reported output; 0: none
+    polls: int = 0
+    worker_id: str = ""
+    is_leased: bool = False  # an HTTP poll took it: no message holds it
+    lost: int = 0  # leases lost in earlier messages
+    handed_back: int = 0  # receives of the present message that were hand-backs
+
+    @property
+    def first_scheduled_ms(self) -> int:
+        return self.first_ms or self.scheduled_ms
+
+    def to_list(self) -> list[Any]:
+        """Two fields always, the others by key where they differ from the default."""
+        rest: dict[str, Any] = {}
+        if self.status is not TaskStatus.SCHEDULED:
+            rest["s"] = self.status.value
+        if self.attempt != 1:
+            rest["a"] = self.attempt
+        for key, value in (
+            ("f", self.first_ms),
+            ("st", self.started_ms),
+            ("u", self.updated_ms),
+            ("due", self.due_ms),
+            ("sent", self.sent_ms - self.scheduled_ms if self.sent_ms else 0),
+            ("d", self.delay_s),
+            ("cb", self.callback_s),
+            ("dl", self.deadline_ms),
+            ("o", self.output_record),
+            ("p", self.polls),
+            ("w", self.worker_id),
+            ("l", self.lost),
+            ("h", self.handed_back),
+        ):
+            if value:
+                rest[key] = value
+        if self.sent_ms and self.sent_ms == self.scheduled_ms:
+            rest["sent"] = 0
+        if self.is_leased:
+            rest["x"] = 1
+        return [self.number, *self.place, self.scheduled_ms, rest]
+
+    @classmethod
+    def from_list(cls, ref: str, data: list[Any]) -> OpenTask:
+        number, record, nth, scheduled_ms, rest = data
+        get = rest.get
+        return cls(
+            ref=ref,
+            number=number,
+            place=TaskPlace(record, nth),
+            status=TaskStatus(get("s", "SCHEDULED")),
+            attempt=get("a", 1),
+            scheduled_ms=scheduled_ms,
+            first_ms=get("f", 0),
+            started_ms=get("st", 0),
+            updated_ms=get("u", 0),
+            due_ms=get("due", 0),
+            sent_ms=scheduled_ms + rest["sent"] if "sent" in rest else 0,
+            delay_s=get("d", 0),
+            callback_s=get("cb", 0),
+            deadline_ms=get("dl", 0),
+            output_record=get("o", 0),
+            polls=get("p", 0),
+            worker_id=get("w", ""),
+            is_leased="x" in rest,
+            lost=get("l", 0),
+            handed_back=get("h", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What does not change over an execution's life, and is needed with every task message and summary."""
+
+    correlation_id: str | None = None
+    request_id: str | None = None
+    trigger: str = "API"
+    priority: int = 0
+    task_to_domain: Mapping[str, str] = field(default_factory=dict)
+    failed_workflow_id: str | None = None
+    retention_s: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in (
+            ("corr", self.correlation_id),
+            ("req", self.request_id),
+            ("pri", self.priority),
+            ("domains", dict(self.task_to_domain)),
+            ("of", self.failed_workflow_id),
+            ("keep", self.retention_s),
+        ):
+            if value:
+                out[key] = value
+        if self.trigger != "API":
+            out["trigger"] = self.trigger
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> About:
+        return cls(
+            correlation_id=data.get("corr"),
+            request_id=data.get("req"),
+            trigger=data.get("trigger", "API"),
+            priority=data.get("pri", 0),
+            task_to_domain=data.get("domains", {}),
+            failed_workflow_id=data.get("of"),
+            retention_s=data.get("keep", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where the execution stands after a record."""
+
+    status: WorkflowStatus
+    definition: str  # content hash of the frozen definition
+    created_ms: int
+    last_retried_ms: int = 0  # the workflow's timeout counts from here when set
+    ended_ms: int = 0
+    task_count: int = 0
+    open: Mapping[str, OpenTask] = field(default_factory=dict)  # by reference name
+    ended: Mapping[str, Ended] = field(default_factory=dict)  # by reference name; what may still be read
+    last_task: Ended | None = None  # of the highest number: its output is the workflow's when nothing else is said
+    variables_record: int = 0  # the record that holds the variables; 0: the definition's own
+    output_record: int = 0  # the record that holds the output of an ended execution
+    mark: Mark | None = None
+    about: About = field(default_factory=About)
+    reason: str | None = None
+    failed_refs: tuple[str, ...] = ()
+    tolerated: tuple[Tolerated, ...] = ()
+    last: tuple[Command, ...] = ()  # an ended execution's last commands
+    burst: tuple[int, int] = (0, 0)  # the present minute (epoch), and how many records it has seen
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
+        if self.open:
+            out["open"] = {ref: task.to_list() for ref, task in self.open.items()}
+        if self.ended:
+            out["ended"] = {ref: list(place) for ref, place in self.ended.items()}
+        if self.last_task:
+            out["lt"] = list(self.last_task)
+        if self.mark:
+            out["mark"] = list(self.mark)
+        if about := self.about.to_dict():
+            out["about"] = about
+        for key, value in (
+            ("t1", self.ended_ms),
+            ("tr", self.last_retried_ms),
+            ("vars", self.variables_record),
+            ("out", self.output_record),
+            ("failed", list(self.failed_refs)),
+            ("tol", [list(item) for item in self.tolerated]),
+            ("last", [command.to_dict() for command in self.last]),
+        ):
+            if value:
+                out[key] = value
+        if self.reason is not None:
+            out["why"] = self.reason
+        if self.burst[1] > 1:
+            out["burst"] = list(self.burst)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Head:
+        get = data.get
+        return cls(
+            status=WorkflowStatus(data["st"]),
+            definition=data["def"],
+            created_ms=data["t0"],
+            last_retried_ms=get("tr", 0),
+            ended_ms=get("t1", 0),
+            task_count=data["n"],
+            open={ref: OpenTask.from_list(ref, item) for ref, item in get("open", {}).items()},
+            ended={ref: Ended(*item) for ref, item in get("ended", {}).items()},
+            last_task=Ended(*data["lt"]) if "lt" in data else None,
+            variables_record=get("vars", 0),
+            output_record=get("out", 0),
+            mark=Mark(*data["mark"]) if "mark" in data else None,
+            about=About.from_dict(get("about", {})),
+            reason=get("why"),
+            failed_refs=tuple(get("failed", ())),
+            tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
+            last=tuple(command_from_dict(item) for item in get("last", ())),
+            burst=tuple(get("burst", (0, 0))),
+        )
+
+
+# Attributes of TaskExecution that a change may set, with their key in the record. A key is never reused.
+_CHANGE_KEYS: Mapping[str, str] = {
+    "ref": "ref",
+    "task_type": "type",
+    "name": "name",
+    "status": "s",
+    "attempt": "a",
+    "iteration": "it",
+    "reason": "why",
+    "scheduled_ms": "at",
+    "first_scheduled_ms": "first",
+    "started_ms": "start",
+    "updated_ms": "upd",
+    "ended_ms": "end",
+    "start_delay_s": "d",
+    "callback_after_s": "cb",
+    "poll_count": "polls",
+    "worker_id": "w",
+    "domain": "dom",
+    "retried_task_id": "of",
+    "is_retried": "retried",
+    "is_decided": "done",
+}
+_CHANGE_NAMES = {key: name for name, key in _CHANGE_KEYS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """A patch to the task of that number; one with a ``ref`` schedules it."""
+
+    number: int
+    fields: Mapping[str, Any]  # attribute of TaskExecution -> new value
+    input: Any = None
+    output: Any = None
+    output_event: int = -1  # the index of the event whose output this is
+
+    @property
+    def is_new(self) -> bool:
+        return "ref" in self.fields
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"i": self.number}
+        for name, value in self.fields.items():
+            out[_CHANGE_KEYS[name]] = value
+        if self.input is not None:
+            put_slot(out, "in", self.input)
+        if self.output is not None:
+            put_slot(out, "out", self.output)
+        if self.output_event >= 0:
+            out["ev"] = self.output_event
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskChange:
+        fields = {_CHANGE_NAMES[key]: value for key, value in data.items() if key in _CHANGE_NAMES}
+        if "status" in fields:
+            fields["status"] = TaskStatus(fields["status"])
+        return cls(data["i"], fields, get_slot(data, "in"), get_slot(data, "out"), data.get("ev", -1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One decision. ``variables`` and ``output`` are those of the workflow, None when this record does not set them."""
+
+    seq: int
+    at_ms: int
+    events: tuple[Event, ...]
+    changes: tuple[TaskChange, ...]
+    commands: tuple[Command, ...]
+    head: Head
+    variables: Any = None
+    output: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "v": SCHEMA,
+            "seq": self.seq,
+            "at": self.at_ms,
+            "ev": [event.to_dict() for event in self.events],
+            "ch": [change.to_dict() for change in self.changes],
+            "do": [command.to_dict() for command in self.commands],
+            "head": self.head.to_dict(),
+        }
+        if self.variables is not None:
+            put_slot(out, "vars", self.variables)
+        if self.output is not None:
+            put_slot(out, "out", self.output)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Record:
+        if data["v"] > SCHEMA:
+            raise NewerSchema(f"record of schema {data['v']}, this code knows {SCHEMA}")
+        return cls(
+            seq=data["seq"],
+            at_ms=data["at"],
+            events=tuple(event_from_dict(item) for item in data["ev"]),
+            changes=tuple(TaskChange.from_dict(item) for item in data["ch"]),
+            commands=tuple(command_from_dict(item) for item in data["do"]),
+            head=Head.from_dict(data["head"]),
+            variables=get_slot(data, "vars"),
+            output=get_slot(data, "out"),
+        )
+
+    def to_json(self) -> bytes:
+        return json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Record:
+        """Raises NewerSchema for a record that a newer version wrote."""
+        plain = raw if raw[:1] == b"{" else zlib.decompress(raw)
+        return cls.from_dict(json.loads(plain.decode("utf-8", "surrogatepass")))
+
+
+def pack(plain: bytes) -> bytes:
+    """What the journal stores of ``Record.to_json``: its zlib form when that is a write unit less, else itself."""
+    if len(plain) + _KEY_BYTES <= _WRITE_UNIT_BYTES:
+        return plain
+    packed = zlib.compress(plain, 6)
+    return packed if _write_units(packed) < _write_units(plain) else plain
+
+
+def _write_units(raw: bytes) -> int:
+    return -(-(len(raw) + _KEY_BYTES) // _WRITE_UNIT_BYTES)

@@ -1,0 +1,49 @@
+"""Proofs that a message is what it claims to be: HMACs, since a right to send to a queue is no right to complete a task."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from batuta_core.model.event import TaskPlace
+from batuta_core.model.names import ExecutionId
+
+_TOKEN_BYTES = 16  # 128 bits: nobody guesses one before the execution ends
+
+
+class Signer:
+    """Signs with the first of its keys and accepts all of them: an old key stays in the list for longer than the longest
+    message lives (14 days), so that rotation refuses nothing."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or not all(len(key) >= 16 for key in keys):
+            raise ValueError("a signer needs at least one key of 16 bytes or more")
+        self._keys = tuple(keys)
+
+    def task_token(self, execution: ExecutionId, place: TaskPlace, attempt: int) -> str:
+        """What a worker must show to report on this attempt."""
+        return self._tag(self._keys[0], _task_text(execution, place, attempt))
+
+    def is_task_token(self, token: str, execution: ExecutionId, place: TaskPlace, attempt: int) -> bool:
+        return self._is_tag(token, _task_text(execution, place, attempt))
+
+    def signature(self, text: str) -> str:
+        """What our own functions put on the messages that they send to each other."""
+        return self._tag(self._keys[0], "message\x00" + text)
+
+    def is_signature(self, signature: str, text: str) -> bool:
+        return self._is_tag(signature, "message\x00" + text)
+
+    def _is_tag(self, tag: str, text: str) -> bool:
+        return any(hmac.compare_digest(tag.encode("utf-8", "replace"), self._tag(key, text).encode()) for key in self._keys)
+
+    @staticmethod
+    def _tag(key: bytes, text: str) -> str:
+        digest = hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).decode().rstrip("=")
+
+
+def _task_text(execution: ExecutionId, place: TaskPlace, attempt: int) -> str:
+    return f"task\x00{execution}\x00{place.record}\x00{place.nth}\x00{attempt}"

@@ -1,0 +1,76 @@
+"""Signature Version 4 for one POST, as DynamoDB and SQS want it.
+
+Follows "Create a signed AWS API request" of the IAM User Guide. The signing key depends on the day only, so it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CONTENT_TYPE = "application/x-amz-json-1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Credentials:
+        """Those that Lambda gives. They outlive the function's environment, so they are read once."""
+        missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not env.get(name)]
+        if missing:
+            raise RuntimeError(f"no AWS credentials: {', '.join(missing)} is not set")
+        return cls(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN", ""))
+
+
+class SigningKeys:
+    """Signs the calls to one service at one host."""
+
+    def __init__(self, credentials: Credentials, region: str, service: str, host: str, path: str) -> None:
+        self._credentials = credentials
+        self._region = region
+        self._service = service
+        self._host = host
+        self._path = path
+        self._key_of_day: tuple[str, bytes] = ("", b"")
+        token = credentials.session_token
+        self._signed = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target" if token else "content-type;host;x-amz-date;x-amz-target"
+        self._token_line = f"x-amz-security-token:{token}\n" if token else ""
+        self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
+
+    def request(self, target: str, body: bytes, epoch_s: float) -> bytes:
+        """The whole HTTP request for ``target`` (X-Amz-Target), signed for that moment."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
+        authorization = self._authorization(target, hashlib.sha256(body).hexdigest(), stamp)
+        head = (
+            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"Accept-Encoding: identity\r\nX-Amz-Target: {target}\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
+            f"Authorization: {authorization}\r\n\r\n"
+        )
+        return head.encode("ascii") + body
+
+    def _authorization(self, target: str, body_hash: str, stamp: str) -> str:
+        canonical = (
+            f"POST\n{self._path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
+            f"x-amz-target:{target}\n\n{self._signed}\n{body_hash}"
+        )
+        scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._key(stamp[:8]), text.encode(), "sha256").hex()
+        return f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key_id}/{scope}, SignedHeaders={self._signed}, Signature={signature}"
+
+    def _key(self, day: str) -> bytes:
+        kept = self._key_of_day  # read and replaced whole: threads need no lock
+        if kept[0] != day:
+            key = f"AWS4{self._credentials.secret_access_key}".encode()
+            for part in (day, self._region, self._service, "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key_of_day = kept = (day, key)
+        return kept[1]

@@ -1,0 +1,114 @@
+"""The names and shapes of everything that a stage has once: tables, queues, the bucket. Plain data, for whoever makes them.
+
+============  ======================  =====================================  ==========================================
+table         partition key           sort key                               item
+============  ======================  =====================================  ==========================================
+executions    ns#wf                   number >= 1                            a journal record
+executions    ns#wf                   0                                      the summary, with the index keys
+executions    ns#wf#log               at_ms * 1000 + 0..999                  a log line that came alone
+definitions   ns                      !revision                              counter of changes
+definitions   ns                      w#name#version                         workflow definition
+definitions   ns                      t#name                                 task definition
+definitions   ns                      f#hash                                 frozen definition
+definitions   ns                      p#type#domain#worker                   who last polled
+timers        minute#shard            due_ms#ns#wf#record                    a deadline of that minute
+timers        cursor                  cursor                                 where the mover of timers stands
+============  ======================  =====================================  ==========================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batuta_core.model.names import resource_name
+
+RETENTION_S = 14 * 24 * 3600  # the most that SQS keeps a message (quota "message retention")
+
+# A worker renews its lease while it runs; a dead one's task is back after this long.
+TASK_VISIBILITY_S = 30
+# A function's queue keeps a message invisible for longer than the function lives, so that two of its runs never hold one
+# message at once; Lambda asks for six times the function's timeout, which is 30 s.
+FUNCTION_VISIBILITY_S = 180
+# Throttles and crashing neighbours raise the receive count of innocents: a few receives prove nothing yet.
+MAX_RECEIVES = 5
+
+# Timers of one minute are spread over so many partitions: a partition takes 1,000 writes a second (DynamoDB quota).
+TIMER_SHARDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``type`` is DynamoDB's: S or N."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A global secondary index that holds the keys only: what it finds is read from the table."""
+
+    name: str
+    partition: Key
+    sort: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Paid per request. ``ttl``: the attribute (epoch s) by which items expire; empty: none do."""
+
+    what: str
+    partition: Key
+    sort: Key
+    indexes: tuple[Index, ...] = ()
+    ttl: str = ""
+
+    def name(self, stage: str) -> str:
+        return resource_name(stage, self.what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """``dead_letters``: the queue (its ``what``) that takes what was received MAX_RECEIVES times; empty: none does."""
+
+    what: str
+    visibility_s: int = FUNCTION_VISIBILITY_S
+    dead_letters: str = ""
+
+    @property
+    def is_fifo(self) -> bool:
+        return self.what.endswith(".fifo")
+
+    def name(self, stage: str) -> str:
+        return resource_name(stage, self.what)
+
+
+_STARTED = Key("t0", "N")
+BY_NAME = Index("by_name", Key("n", "S"), _STARTED)
+BY_STATUS = Index("by_status", Key("s", "S"), _STARTED)  # sparse: without the completed ones, which are most
+BY_CORRELATION = Index("by_correlation", Key("c", "S"), _STARTED)  # sparse: with a correlation id only
+
+EXECUTIONS = Table(
+    what="executions", partition=Key("pk", "S"), sort=Key("seq", "N"), indexes=(BY_NAME, BY_STATUS, BY_CORRELATION), ttl="ttl"
+)
+DEFINITIONS = Table(what="definitions", partition=Key("pk", "S"), sort=Key("sk", "S"), ttl="ttl")
+TIMERS = Table(what="timers", partition=Key("pk", "S"), sort=Key("sk", "S"))
+
+TABLES = (EXECUTIONS, DEFINITIONS, TIMERS)
+
+# A FIFO queue's dead letter queue must be FIFO itself (SQS), hence two for the functions' queues.
+DEAD_LETTERS = Queue(what="dead-letters")
+FIFO_DEAD_LETTERS = Queue(what="dead-letters.fifo")
+TASK_DEAD_LETTERS = Queue(what="task-dead-letters")
+DECIDER_QUEUE = Queue(what="decider.fifo", dead_letters=FIFO_DEAD_LETTERS.what)
+TIMERS_QUEUE = Queue(what="timers", dead_letters=DEAD_LETTERS.what)
+
+QUEUES = (DEAD_LETTERS, FIFO_DEAD_LETTERS, TASK_DEAD_LETTERS, DECIDER_QUEUE, TIMERS_QUEUE)  # in this order: targets first
+
+# What every task queue looks like; there are many of it, named by model.names.task_queue_name.
+TASK_QUEUE = Queue(what="", visibility_s=TASK_VISIBILITY_S, dead_letters=TASK_DEAD_LETTERS.what)
+
+
+def bucket_name(stage: str, account: str, region: str) -> str:
+    """The bucket of the payloads; at most 63 characters (S3's rule) in every region there is."""
+    return f"batuta-{stage}-payloads-{account}-{region}"

@@ -1,0 +1,126 @@
+"""What the functions are told from outside: environment variables, read once.
+
+``infra`` fills them from the same class, so that a name cannot drift. Credentials are not settings: Lambda's come in
+variables of its own, which the transport reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from batuta_core.model.names import check_stage
+
+SERVICES = ("dynamodb", "sqs", "s3")
+
+_STAGE = "BATUTA_STAGE"
+_REGION = "BATUTA_REGION"
+_BUCKET = "BATUTA_BUCKET"
+_TOKEN_KEYS = "BATUTA_TOKEN_KEYS"  # noqa: S105 - the name of the variable; base64url, the newest first, commas between
+_RETENTION_S = "BATUTA_RETENTION_S"
+_IS_LOCAL = "BATUTA_LOCAL"
+_ENDPOINT_URL = "BATUTA_ENDPOINT_URL"
+_SERVICE_URLS = {service: f"BATUTA_{service.upper()}_URL" for service in SERVICES}
+_LAMBDA_REGION = "AWS_REGION"  # Lambda sets it and lets nobody else set it
+
+_KEY_MIN_BYTES = 16  # as model.token.Signer wants
+
+
+class SettingsError(Exception):
+    """The environment is not fit to start in. The message names the variable or the endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``endpoint_url`` stands in for AWS for every service, ``service_urls`` for single ones; without either it is AWS."""
+
+    stage: str
+    region: str
+    bucket: str
+    token_keys: tuple[bytes, ...] = field(repr=False)
+    retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
+    is_local: bool = False
+    endpoint_url: str = ""
+    service_urls: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Raises SettingsError, which says what is missing or wrong."""
+        return cls(
+            stage=check_stage(_required(env, _STAGE)),
+            region=env.get(_REGION) or _required(env, _LAMBDA_REGION),
+            bucket=_required(env, _BUCKET),
+            token_keys=tuple(_key(text) for text in _required(env, _TOKEN_KEYS).split(",")),
+            retention_s=_number(env, _RETENTION_S),
+            is_local=env.get(_IS_LOCAL, "") == "1",
+            endpoint_url=env.get(_ENDPOINT_URL, ""),
+            service_urls={service: env[name] for service, name in _SERVICE_URLS.items() if env.get(name)},
+        )
+
+    def to_env(self) -> dict[str, str]:
+        """What ``from_env`` reads; credentials are apart."""
+        env = {
+            _STAGE: self.stage,
+            _REGION: self.region,
+            _BUCKET: self.bucket,
+            _TOKEN_KEYS: ",".join(base64.urlsafe_b64encode(key).decode() for key in self.token_keys),
+            _RETENTION_S: str(self.retention_s) if self.retention_s else "",
+            _IS_LOCAL: "1" if self.is_local else "",
+            _ENDPOINT_URL: self.endpoint_url,
+            **{_SERVICE_URLS[service]: url for service, url in self.service_urls.items()},
+        }
+        return {name: value for name, value in env.items() if value}
+
+    def endpoint(self, service: str) -> str:
+        """The URL that the service is called at."""
+        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return self.service_urls.get(service) or self.endpoint_url or f"https://{service}.{self.region}.{suffix}"
+
+    def endpoints(self) -> dict[str, str]:
+        """All of them. Raises SettingsError when this is a laptop or a test and one of them is elsewhere: nothing that runs
+        there may ever reach a real account."""
+        found = {service: self.endpoint(service) for service in SERVICES}
+        if self.is_local or "PYTEST_VERSION" in os.environ:
+            for service, url in found.items():
+                if not _is_loopback(url):
+                    raise SettingsError(f"local or a test, but {service} would be called at {url}, which is not loopback")
+        return found
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise SettingsError(f"the environment variable {name} is not set")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str) -> int:
+    text = env.get(name, "") or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise SettingsError(f"the environment variable {name} must be a whole number of seconds, not '{text}'")
+    return int(text)
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) < _KEY_MIN_BYTES:
+        raise SettingsError(f"the environment variable {_TOKEN_KEYS} must hold keys of {_KEY_MIN_BYTES} bytes or more in base64url")
+    return key
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

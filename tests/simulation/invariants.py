@@ -1,0 +1,169 @@
+"""What must hold of every journal, whatever befell the run that wrote it. Stated once, checked at each record and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.fold import fold
+from batuta_core.model import ids
+from batuta_core.model.event import TaskDeadLettered, TaskUndeliverable, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.execution import TaskStatus, WorkflowExecution, WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
+from batuta_core.simulator.world import World
+from batuta_core.simulator.worker import Report
+from tests.simulation.interpreter import OPEN, Ending, Interpreter
+
+_AFTER = {
+    WorkflowStatus.RUNNING: set(WorkflowStatus) - {WorkflowStatus.PAUSED},
+    WorkflowStatus.COMPLETED: {WorkflowStatus.COMPLETED, WorkflowStatus.REMOVED},
+    WorkflowStatus.FAILED: {WorkflowStatus.FAILED, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
+    WorkflowStatus.TIMED_OUT: {WorkflowStatus.TIMED_OUT, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
+    WorkflowStatus.TERMINATED: {WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
+    WorkflowStatus.REMOVED: {WorkflowStatus.REMOVED},
+}
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(condition: object, text: str, *facts: Any) -> None:
+    if not condition:
+        raise Violation(f"{text}: {', '.join(map(str, facts))}")
+
+
+class Watcher:
+    """Folds every journal beside the engine and looks at each record as it is committed."""
+
+    def __init__(self) -> None:
+        self.last: dict[ExecutionId, Record] = {}
+        self.tasks: dict[ExecutionId, dict[int, dict[str, Any]]] = {}
+
+    def __call__(self, execution: ExecutionId, record: Record) -> None:
+        last = self.last.get(execution)
+        require(record.seq == (last.seq + 1 if last else 1), "records are numbered without gaps", execution, record.seq)
+        if last is not None:
+            before, after = last.head.status, record.head.status
+            require(after in _AFTER[before], "terminal stays terminal", execution, before, after)
+        tasks = self.tasks.setdefault(execution, {})
+        self._fold(execution, tasks, record)
+        self._compare_head(execution, tasks, record)
+        self._look_at_timer(execution, record)
+        self.last[execution] = record
+
+    def _fold(self, execution: ExecutionId, tasks: dict[int, dict[str, Any]], record: Record) -> None:
+        index = 0
+        for change in record.changes:
+            if change.is_new:
+                require(change.number == len(tasks) + 1, "tasks are numbered in order", execution, record.seq, change.number)
+                ref, attempt = change.fields["ref"], change.fields.get("attempt", 1)
+                same = [task for task in tasks.values() if task["ref"] == ref]
+                require(attempt == len(same) + 1, "attempts follow each other", execution, ref, attempt)
+                require(all(task["status"].is_terminal for task in same), "one attempt at a time", execution, ref)
+                tasks[change.number] = {"ref": ref, "attempt": attempt, "place": (record.seq, index), "status": change.fields["status"]}
+                index += 1
+            else:
+                task = tasks[change.number]
+                require(not task["status"].is_terminal, "one result per attempt, the first", execution, record.seq, task)
+                task.update(change.fields)
+
+    def _compare_head(self, execution: ExecutionId, tasks: Mapping[int, dict[str, Any]], record: Record) -> None:
+        head = record.head
+        open_ = {number: task for number, task in tasks.items() if not task["status"].is_terminal}
+        require({task.number for task in head.open.values()} == open_.keys(), "the journal folds to the head", execution, record.seq)
+        for task in head.open.values():
+            folded = open_[task.number]
+            same = (folded["ref"], folded["attempt"], folded["place"], folded["status"]) == (task.ref, task.attempt, task.place, task.status)
+            require(same, "an open task is as its changes say", execution, record.seq, task, folded)
+        require(head.task_count == len(tasks), "the head counts the tasks", execution, record.seq)
+        require(not (head.status.is_terminal and head.open), "an ended execution has no open task", execution, record.seq)
+
+    def _look_at_timer(self, execution: ExecutionId, record: Record) -> None:
+        head = record.head
+        dues = [task.deadline_ms for task in head.open.values() if task.deadline_ms]
+        if dues and not head.status.is_terminal:
+            require(head.mark is not None and head.mark.due_ms <= min(dues), "a timer is armed for the earliest deadline", execution, record.seq)
+
+
+def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> None:
+    """Promise 7, at a moment when no function runs: a running execution has something in a queue, an armed timer that its head
+    names, or waits for a signal."""
+    texts = None
+    for execution, record in watcher.last.items():
+        if record.head.status.is_terminal:
+            continue
+        if texts is None:
+            texts = "\n".join(text for _queue, text in world.queues.texts())
+        if execution.workflow_id in texts:
+            continue
+        mark = record.head.mark
+        if mark and any(timer.execution == execution and timer.record == mark.timer for timer in world.far_timers.all()):
+            continue
+        require(all(waits_for_signal(execution, ref) for ref in record.head.open), "nothing stalls", execution, record.seq, record.head)
+
+
+def journal_is_right(
+    world: World,
+    execution: ExecutionId,
+    outcome: Any,
+    reports: list[Report],
+    frozen: Mapping[str, Any],
+    workflow_input: Mapping[str, Any],
+) -> WorkflowExecution:
+    """At the end: each accepted result is what the worker said, and the execution is what a plain interpreter makes of them."""
+    records = list(world.journal.scan(execution))
+    graph = graph_of(world.plain, execution.namespace, records[0].head.definition)
+    folded = fold(execution, records, graph)
+    endings = _endings(execution, records, folded, outcome)
+    for report in reports:
+        ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
+        if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
+            require(ending.status.is_terminal, "no accepted result is lost", execution, report)
+    wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN)).run()
+    got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in folded.tasks]
+    cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated)), None)
+    timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
+    if cut is not None or timed_out:
+        wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
+        require(got == wanted_tasks, "the tasks are those of a plain interpreter, up to the cut", execution, got, wanted_tasks)
+        return folded
+    require(got == wanted.tasks, "the tasks are those of a plain interpreter", execution, got, wanted.tasks)
+    require(folded.status.value == wanted.status, "the execution ends as a plain interpreter says", execution, folded.status, wanted.status)
+    if folded.status.is_terminal:
+        output = {key: value for key, value in (folded.output or {}).items() if key != "conductor.failure_workflow"}
+        require(output == wanted.output, "the output is that of a plain interpreter", execution, output, wanted.output)
+    require((folded.variables or {}) == wanted.variables, "the variables are those of a plain interpreter", execution, folded.variables)
+    return folded
+
+
+def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any) -> dict[tuple[str, int], Ending]:
+    """How each attempt ended by the journal. What a worker reported must be what its function does."""
+    by_id = {task.task_id: task for task in folded.tasks}
+    found: dict[tuple[str, int], Ending] = {}
+    calls: dict[str, int] = {}
+    for record in records:
+        for event in record.events:
+            if isinstance(event, TaskUpdated):
+                task = by_id[ids.task_id(execution.workflow_id, *event.place)]
+                call = calls.get(task.task_id, 0)
+                if event.status is TaskStatus.IN_PROGRESS:
+                    calls[task.task_id] = call + 1
+                elif task.task_type != "WAIT":
+                    said = outcome(task.ref, task.attempt)
+                    require((event.status, event.output) in said, "a result is what the worker said", execution, event, said)
+                if event.status is not TaskStatus.IN_PROGRESS:
+                    found[task.ref, task.attempt] = Ending(event.status.value, dict(event.output or {}), event.reason)
+    end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
+    by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
+    for task in folded.tasks:
+        if (task.ref, task.attempt) not in found and task.status.is_terminal and task.status is not TaskStatus.CANCELED and (by_system or task.task_type == "WAIT"):
+            shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"
+            ends = end.status.value if end and end.reason and end.reason == task.reason else None
+            found[task.ref, task.attempt] = Ending(shown, dict(task.output or {}), task.reason, ends)
+        ending = found.get((task.ref, task.attempt))
+        if ending and end and end.reason and "exceeded total timeout" in end.reason and task.task_id in end.reason:
+            ending.ends_workflow = end.status.value
+    return found

@@ -1,0 +1,266 @@
+"""One schedule: a world, a workload, users and workers, faults, all drawn from one seed; run to the end and judged."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from batuta_core.engine import catalog, operate
+from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.ports import NullLog
+from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
+from batuta_core.model.error import BatutaError, WorkflowNotFound
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import TaskMessage
+from batuta_core.model.names import ExecutionId
+from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
+from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
+from batuta_core.simulator.world import Action, World
+from tests.simulation import invariants
+from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
+
+NAMESPACE = "sim"
+
+
+def no_javascript(source: str) -> str | None:
+    return None
+
+
+@dataclass
+class Plan:
+    """What a schedule does besides its workload."""
+
+    workloads: list[Workload]
+    has_sdk: bool = True
+    has_http: bool = False
+    has_operations: bool = False
+    is_losing: float = 0.0  # how likely a worker dies over a task
+    is_handing_back: float = 0.0
+    is_fifo_kept: bool = True
+    skew_ms: int = 0
+    failure_name: str = ""
+
+
+@dataclass
+class Run:
+    """A schedule that has been run."""
+
+    world: World
+    watcher: invariants.Watcher
+    executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
+
+
+def draw_plan(random: Random) -> Plan:
+    failure_name = "handler" if random.random() < 0.2 else ""
+    has_timeouts = random.random() < 0.4
+    workloads = [draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name) for n in range(random.choice((1, 1, 2)))]
+    kind = random.random()
+    return Plan(
+        workloads=workloads,
+        has_sdk=kind < 0.8,
+        has_http=kind > 0.6,
+        has_operations=random.random() < 0.3,
+        is_losing=random.choice((0.0, 0.0, 0.1, 0.5)),
+        is_handing_back=random.choice((0.0, 0.0, 0.2)),
+        is_fifo_kept=random.random() < 0.7,
+        skew_ms=random.choice((0, 0, 3000)),
+        failure_name=failure_name,
+    )
+
+
+def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None) -> Run:
+    """Raises Violation, or whatever else went wrong."""
+    random = Random(seed)
+    plan = draw_plan(random)
+    faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(3, 12))
+    return run_plan(plan, seed, faults, hits, trace)
+
+
+def run_plan(plan: Plan, seed: int, faults: Faults | None = None, hits: Hits | None = None, trace: list[str] | None = None) -> Run:
+    watcher = invariants.Watcher()
+    world = World(
+        seed,
+        faults=faults or NoFaults(),
+        hits=hits,
+        is_fifo_kept=plan.is_fifo_kept,
+        skew_ms=plan.skew_ms,
+        log=StrictLog(),
+        on_append=watcher,
+    )
+    world.trace = trace
+    run = Run(world, watcher)
+    for workload in plan.workloads:
+        catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions) if workload.task_definitions else None
+        catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+        world.agenda.append((world.now_ms, Action("start", functools.partial(_start, run, workload))))
+    if plan.failure_name:
+        catalog.register_workflows(world.plain, NAMESPACE, [failure_definition(plan.failure_name)], no_javascript)
+    workers = _workers(world, plan)
+    signaller = _Signaller(run)
+    world.sources.append(signaller.ready)
+    world.wakers.append(signaller.wakes)
+    if plan.has_operations:
+        _draw_operations(run, plan)
+    world.on_step = lambda: _look(run)
+    world.run()
+    _judge(run, plan, [report for worker in workers for report in worker.reports])
+    return run
+
+
+def _look(run: Run) -> None:
+    if not run.world.is_busy:
+        invariants.nothing_stalls(run.world, run.watcher, functools.partial(_is_signal, run))
+
+
+def _is_signal(run: Run, execution: ExecutionId, ref: str) -> bool:
+    """Whether that task is one that ends when somebody signals."""
+    graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
+    return bool(graph.node(ref).task["name"] == SIGNAL_TASK)
+
+
+def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
+    for workload in plan.workloads:
+        execution = run.executions.get(workload.name)
+        invariants.require(execution is not None, "an execution that was asked for until it was accepted is there", workload.name)
+        record = run.watcher.last.get(execution) if execution else None
+        invariants.require(record is not None, "an accepted start is in the journal", execution)
+        if execution is None or record is None:
+            return
+        invariants.require(record.head.status.is_terminal, "everything ends", execution, record.seq, record.head)
+        frozen = graph_of(run.world.plain, NAMESPACE, record.head.definition).definition
+
+        def said(ref: str, attempt: int, workload: Workload = workload) -> list[tuple[TaskStatus, Mapping[str, Any]]]:
+            return [(outcome.status, outcome.output) for outcome in (workload.outcome(ref, attempt, call) for call in range(3))]
+
+        mine = [report for report in reports if report.task_id]
+        folded = invariants.journal_is_right(run.world, execution, said, mine, frozen, workload.input)
+        summary = run.world.summaries.get(execution)
+        invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
+        _judge_failure_workflow(run, execution, folded.output)
+
+
+def _judge_failure_workflow(run: Run, execution: ExecutionId, output: Any) -> None:
+    child = (output or {}).get("conductor.failure_workflow")
+    if child is not None:
+        record = run.watcher.last.get(ExecutionId(NAMESPACE, child))
+        invariants.require(record is not None and record.head.status.is_terminal, "the failure workflow ran", execution, child)
+
+
+# --- users
+
+
+def _start(run: Run, workload: Workload) -> None:
+    """Starts with an idempotency key, again and again until the answer has come."""
+    world = run.world
+    again = (world.now_ms + 1000, Action("start", functools.partial(_start, run, workload)))
+    world.agenda.append(again)
+    request = StartRequest(
+        namespace=NAMESPACE,
+        name=workload.name,
+        input=workload.input,
+        idempotency_key=workload.name,
+        idempotency_strategy=IdempotencyStrategy.RETURN_EXISTING,
+    )
+    workflow_id = start(request, world.ports, no_javascript)
+    run.executions[workload.name] = ExecutionId(NAMESPACE, workflow_id)
+    if again in world.agenda:
+        world.agenda.remove(again)
+
+
+def _draw_operations(run: Run, plan: Plan) -> None:
+    random = run.world.random
+    for workload in plan.workloads:
+        if random.random() < 0.5:
+            moment = run.world.now_ms + random.choice((0, 10, 4000, 70_000))
+            run.world.agenda.append((moment, Action("terminate", functools.partial(_terminate, run, workload))))
+
+
+def _terminate(run: Run, workload: Workload) -> None:
+    execution = run.executions.get(workload.name)
+    if execution is not None:
+        try:
+            operate.terminate(run.world.ports, execution, "by the user")
+        except WorkflowNotFound:
+            pass
+        except BatutaError as error:
+            if error.retryable:
+                raise
+
+
+class StrictLog(NullLog):
+    """No decision may fail for anything but a service below."""
+
+    def failed(self, event: str, error: Exception, **facts: Any) -> None:
+        if not isinstance(error, BatutaError) or not error.retryable:
+            raise invariants.Violation(f"deciding does not fail: {event} {error!r} {facts}") from error
+
+
+class _Signaller:
+    """A user who signals to whatever waits for it, some seconds later."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._due: dict[tuple[ExecutionId, str], int] = {}
+
+    def _waiting(self) -> dict[tuple[ExecutionId, str], int]:
+        found = {}
+        for execution, record in self._run.watcher.last.items():
+            if record.head.status.is_terminal:
+                continue
+            for ref in record.head.open:
+                if _is_signal(self._run, execution, ref):
+                    found[execution, ref] = self._due.get((execution, ref), self._run.world.now_ms + 5000)
+        self._due = found
+        return found
+
+    def ready(self) -> list[Action]:
+        return [
+            Action("signal", functools.partial(self._signal, *key)) for key, due_ms in self._waiting().items() if due_ms <= self._run.world.now_ms
+        ]
+
+    def wakes(self) -> list[int]:
+        return list(self._waiting().values())
+
+    def _signal(self, execution: ExecutionId, ref: str) -> None:
+        report = operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 1, "ref": ref}, is_merged=True, callback_after_s=None)
+        try:
+            operate.update_by_ref(self._run.world.ports, execution, ref, report)
+        except WorkflowNotFound:
+            pass
+
+
+# --- workers
+
+
+def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
+    by_name = {workload.name: workload for workload in plan.workloads}
+    random = world.random
+
+    def outcome(task_type: str, ref: str, attempt: int, call: int) -> Outcome:
+        if random.random() < plan.is_losing:
+            return Outcome(is_lost=True)
+        if random.random() < plan.is_handing_back:
+            return Outcome(is_handed_back=True)
+        workload = by_name.get(task_type.split("_")[0])
+        return workload.outcome(ref, attempt, call) if workload else Outcome(output={"handled": ref})
+
+    def for_sdk(message: TaskMessage) -> Outcome:
+        return outcome(message.task_type, message.ref, message.attempt, message.polls)
+
+    def for_http(task: Mapping[str, Any]) -> Outcome:
+        return outcome(task["taskType"], task["referenceTaskName"], task["retryCount"] + 1, task["pollCount"] - 1)
+
+    def types() -> list[tuple[str, str]]:
+        return [(NAMESPACE, name) for name in world.definitions.tasks(NAMESPACE)] + [(NAMESPACE, f"{plan.failure_name}_h")]
+
+    found: list[SdkWorker | HttpWorker] = []
+    if plan.has_sdk:
+        found.append(SdkWorker(world, for_sdk))
+    if plan.has_http:
+        found.append(HttpWorker(world, for_http, types))
+    return found
+
+
