@@ -8,6 +8,7 @@ executions    ns#wf                   0                                      the
 executions    ns#wf#log               at_ms * 1000 + 0..999                  a log line that came alone
 definitions   ns                      !revision                              counter of changes
 definitions   ns                      w#name#version                         workflow definition
+definitions   ns                      n#name                                 that a workflow had the name
 definitions   ns                      t#name                                 task definition
 definitions   ns                      f#hash                                 frozen definition
 definitions   ns                      p#type#domain#worker                   who last polled

@@ -31,7 +31,7 @@ class Binding:
 
     def __init__(self, function: Callable[..., Any], shown_name: str) -> None:
         self._name = shown_name
-        self._positional: list[str] = []
+        self._positional: dict[str, Any] = {}  # positional-only names and their defaults
         self._contexts: list[str] = []
         self._readers: dict[str, FieldReader] = {}
         self._rest: Reader | None = None
@@ -43,7 +43,7 @@ class Binding:
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 raise TypeError(f"{shown_name}: inputs have names, so *{parameter.name} cannot be filled")
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-                self._positional.append(parameter.name)
+                self._positional[parameter.name] = parameter.default
             if _is_context(annotation):
                 self._contexts.append(parameter.name)
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -84,11 +84,7 @@ class Binding:
             given[name] = read(task_input, "")
         else:
             self._read_fields(given, task_input)
-        positional: list[Any] = []
-        for name in self._positional:
-            if name not in given:
-                break  # its default holds, and those of all behind it
-            positional.append(given[name])
+        positional = [given.get(name, default) for name, default in self._positional.items()]
         return positional, {name: value for name, value in given.items() if name not in self._positional}
 
     def _read_fields(self, given: dict[str, Any], task_input: Any) -> None:

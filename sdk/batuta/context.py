@@ -32,7 +32,7 @@ class TaskLink(Protocol):
     def heartbeat(self) -> None: ...
 
     def show(self, line: LogLine) -> None:
-        """Makes a line of the log visible at once, where there is a way."""
+        """Brings a line into the task's log: at once where there is a way, else with the result."""
 
 
 class NoLink:
@@ -91,6 +91,7 @@ class TaskContext:
         self._lines: list[LogLine] = []
         self._cancelled_because = ""
         self._is_noticed = False
+        self._is_over = False
 
     @property
     def idempotency_key(self) -> str:
@@ -122,7 +123,10 @@ class TaskContext:
 
     def log(self, text: str) -> None:
         """Adds a line to the task's log, which travels with the result."""
-        self._add(LogLine(str(text)[:LOG_LINE_MAX_CHARS], _now_ms()))
+        with self._lock:
+            self._lines.append(LogLine(str(text)[:LOG_LINE_MAX_CHARS], now_ms()))
+            if len(self._lines) > 2 * LOG_LINES_MAX:
+                del self._lines[:LOG_LINES_MAX]
 
     def heartbeat(self) -> None:
         """The response time-out begins anew. The worker does so by itself while the function runs, at 80 % of it: this is for
@@ -133,14 +137,19 @@ class TaskContext:
         """A heartbeat, and a line such as ``3/10: pages read`` in the task's log, there at once where the worker knows the
         server's URL and with the result where not. At most once a second is passed on; the last always reaches the log."""
         shown = f"{done:g}" if total is None else f"{done:g}/{total:g}"
-        line = LogLine(f"progress {shown}{f': {text}' if text else ''}"[:LOG_LINE_MAX_CHARS], _now_ms())
         self._link.heartbeat()
-        self._link.show(line)
+        self._link.show(LogLine(f"{shown}{f': {text}' if text else ''}"[:LOG_LINE_MAX_CHARS], now_ms()))
 
     # --- for the worker
 
-    def cancel(self, because: str) -> None:
+    def cancel(self, because: str, *, is_over: bool) -> None:
+        """``is_over``: whatever the function still does counts for nothing."""
         self._cancelled_because = self._cancelled_because or because
+        self._is_over = self._is_over or is_over
+
+    @property
+    def is_over(self) -> bool:
+        return self._is_over
 
     @property
     def is_noticed(self) -> bool:
@@ -155,15 +164,6 @@ class TaskContext:
         with self._lock:
             lines, self._lines = self._lines, []
         return tuple(lines[-LOG_LINES_MAX:])
-
-    def _add(self, line: LogLine) -> None:
-        with self._lock:
-            self._lines.append(line)
-            if len(self._lines) > 2 * LOG_LINES_MAX:
-                del self._lines[:LOG_LINES_MAX]
-
-    def add_line(self, line: LogLine) -> None:
-        self._add(line)
 
 
 _CURRENT: ContextVar[TaskContext] = ContextVar("batuta_current_task")
@@ -187,5 +187,5 @@ def working_on(context: TaskContext) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
     return time.time_ns() // 1_000_000

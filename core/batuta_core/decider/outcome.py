@@ -13,6 +13,7 @@ from batuta_core.model import ids
 from batuta_core.model.command import Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.payload import check_size
 from batuta_core.model.record import Ended, OpenTask, Tolerated
 
 if TYPE_CHECKING:
@@ -158,7 +159,9 @@ def _cancel_open_tasks(step: Step) -> None:
 def _workflow_output(step: Step, failed: Ended | None) -> Any:
     if step.graph.outputs is not None:
         try:
-            return step.evaluate(step.graph.outputs)
+            output = step.evaluate(step.graph.outputs)
+            check_size(output, "the output")
+            return output
         except PayloadTooLarge as error:
             return {"error": error.message}
     source = failed or step.last_task

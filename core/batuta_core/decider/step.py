@@ -19,6 +19,7 @@ from batuta_core.model.command import ArmTimer, Command, EnqueueTask
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import check_size
 from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class Step:
         self._is_task_made = True
         found: dict[str, Any] = self.evaluate(node.inputs, hidden)
         self._is_task_made = False
+        check_size(found, f"the input of {node.ref}")
         for key, raw in node.fallbacks.items():
             if found.get(key) is None:
                 found[key] = raw

@@ -23,6 +23,11 @@ DELAY_MAX_MS = 15 * 60 * 1000
 LEASE_MS = 3600 * 1000
 
 
+# An attempt whose retry delay ends after the total budget is still made, and its result decides (recorded). One that is
+# not answered ends this much later: Conductor looks at a workflow every 30 s.
+LATE_ATTEMPT_MS = 30 * 1000
+
+
 class Deadline(StrEnum):
     """What a deadline means, in the order in which several that are due together are looked at."""
 
@@ -45,7 +50,7 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
     limits = node.timeouts
     if limits.policy is not TimeoutPolicy.ALERT_ONLY:
         if limits.total_ms:
-            yield Due(task.first_scheduled_ms + limits.total_ms, Deadline.TOTAL)
+            yield Due(_total_at_ms(task, limits.total_ms), Deadline.TOTAL)
         if limits.task_ms and task.started_ms:
             yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
         if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
@@ -61,6 +66,11 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
         yield Due(task.updated_ms + LEASE_MS, Deadline.LEASE)
     else:
         yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)
+
+
+def _total_at_ms(task: OpenTask, total_ms: int) -> int:
+    at_ms = task.first_scheduled_ms + total_ms
+    return task.due_ms + LATE_ATTEMPT_MS if task.due_ms > at_ms else at_ms
 
 
 def earliest(task: OpenTask, node: Node) -> int:

@@ -57,6 +57,7 @@ def freeze(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> Found
     content_hash = definitions.definition_hash(frozen)
     if not ports.cache.stored.get((namespace, content_hash)):
         ports.definitions.put_frozen(namespace, content_hash, frozen)
+        ports.definitions.note_name(namespace, frozen["name"])
         ports.cache.graphs.put((namespace, content_hash), compile_definition(frozen, content_hash))
         ports.cache.stored.put((namespace, content_hash), True)
     return FoundDefinition(frozen["name"], frozen["version"], content_hash)

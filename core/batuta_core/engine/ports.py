@@ -238,6 +238,12 @@ class Definitions(Protocol):
     def workflows(self, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
         """All versions of all, or of one name; by name, then version."""
 
+    def names(self, namespace: str) -> Sequence[str]:
+        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them."""
+
+    def note_name(self, namespace: str, name: str) -> None:
+        """Adds to ``names``. Repeats do nothing more."""
+
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool: ...
 
     def put_tasks(self, namespace: str, definitions: Sequence[Mapping[str, Any]]) -> None: ...
@@ -277,6 +283,9 @@ class Logs(Protocol):
 
 class Clock(Protocol):
     def now_ms(self) -> int: ...
+
+    def sleep(self, ms: int) -> None:
+        """For a call that waits for an execution."""
 
     def pause(self, tries: int) -> None:
         """A short random wait that grows with ``tries``: before deciding again after losing a race."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batuta_core.model.error import PayloadTooLarge
+
 # Above this a payload leaves the record for the payload store. A DynamoDB write costs $0.625 per million KB, an S3
 # PUT $5 per million: by price alone the limit would be 8 KB. 32 KB keeps most steps at one round trip, and ten results
 # in one record (10 x 32 KB) below DynamoDB's item limit of 400 KB. Prices of us-east-1, 2026-11.
@@ -44,3 +46,27 @@ def get_slot(source: Mapping[str, Any], slot: str) -> Any:
     return source.get(slot)
 
 
+
+
+def check_size(value: Any, what: str) -> None:
+    """Raises PayloadTooLarge when the JSON of ``value`` would pass ``PAYLOAD_MAX_BYTES``, without writing it.
+
+    Parts of a payload may be shared, so that few objects in memory can stand for gigabytes of text; counting stops at
+    the limit. Counts characters, so text outside ASCII may be up to three times as many bytes.
+    """
+    size, stack = 0, [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            size += len(item) + 2
+        elif isinstance(item, dict):
+            size += 4 * len(item) + 2
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple):
+            size += len(item) + 2
+            stack.extend(item)
+        else:
+            size += 4
+        if size > PAYLOAD_MAX_BYTES:
+            raise PayloadTooLarge(f"{what} has more than {PAYLOAD_MAX_BYTES} bytes")

@@ -63,11 +63,12 @@ class SimulatedQueues:
         self._queues: dict[str, _Queue] = {}
         self.task_dead_letters = resource_name(stage, "task-dead-letters")
         self.dead_letters = resource_name(stage, "dead-letters")
+        self.fifo_dead_letters = resource_name(stage, "dead-letters.fifo")  # a FIFO queue's dead letter queue must be FIFO
         self.inbox = resource_name(stage, "decider.fifo")
         self.timers = resource_name(stage, "timers")
-        for name in (self.inbox, self.timers):
-            self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S, MAX_RECEIVES, self.dead_letters)
-        for name in (self.task_dead_letters, self.dead_letters):
+        for name, dead_letters in ((self.inbox, self.fifo_dead_letters), (self.timers, self.dead_letters)):
+            self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S, MAX_RECEIVES, dead_letters)
+        for name in (self.task_dead_letters, self.dead_letters, self.fifo_dead_letters):
             self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S)
 
     # --- the port
@@ -144,7 +145,7 @@ class SimulatedQueues:
         return [(queue.name, message.text) for queue in self._queues.values() for message in queue.messages.values()]
 
     def task_queues(self) -> list[str]:
-        own = (self.inbox, self.timers, self.dead_letters, self.task_dead_letters)
+        own = (self.inbox, self.timers, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
         return [name for name in self._queues if name not in own]
 
     def is_ready(self, queue: str) -> bool:

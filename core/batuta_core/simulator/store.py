@@ -153,6 +153,7 @@ class SimulatedDefinitions:
         self._tasks: dict[tuple[str, str], str] = {}
         self._frozen: dict[tuple[str, str], str] = {}
         self._polls: dict[tuple[str, str, str, str], PollData] = {}
+        self._names: dict[str, set[str]] = defaultdict(set)
         self._revision: dict[str, int] = defaultdict(int)
 
     def revision(self, namespace: str) -> int:
@@ -174,6 +175,12 @@ class SimulatedDefinitions:
     def workflows(self, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
         keys = sorted(key for key in self._workflows if key[0] == namespace and (not name or key[1] == name))
         return [json.loads(self._workflows[key]) for key in keys]
+
+    def names(self, namespace: str) -> Sequence[str]:
+        return sorted({key[1] for key in self._workflows if key[0] == namespace} | self._names[namespace])
+
+    def note_name(self, namespace: str, name: str) -> None:
+        self._names[namespace].add(name)
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool:
         self._revision[namespace] += 1

@@ -263,6 +263,7 @@ class World:
             (self.queues.inbox, "decider", lambda batch: advance.advance_batch(self.ports, batch)),
             (self.queues.timers, "timers", lambda batch: timers.fire(self.ports, batch)),
             (self.queues.dead_letters, "dead letters", lambda batch: dead_letters.drain(self.ports, batch)),
+            (self.queues.fifo_dead_letters, "fifo dead letters", lambda batch: dead_letters.drain(self.ports, batch)),
             (self.queues.task_dead_letters, "task dead letters", lambda batch: dead_letters.drain_tasks(self.ports, batch)),
         ):
             if self.queues.is_ready(queue):
@@ -300,6 +301,9 @@ class _Clock:
     def now_ms(self) -> int:
         actor = self._world.actor
         return self._world.now_ms + (actor.skew_ms if actor else 0)
+
+    def sleep(self, ms: int) -> None:
+        """Nothing happens while an actor runs, so waiting would be in vain."""
 
     def pause(self, tries: int) -> None:
         """Losing a race costs no time here."""

@@ -43,7 +43,20 @@ _RETRIABLE = frozenset(
     }
 )
 _NO_QUEUE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
-_NO_RESOURCE = frozenset({"ResourceNotFoundException", "NoSuchBucket"})
+# Missing, or not ours to use: deploying mends both, and until then nobody's work may be given up for it.
+_NO_RESOURCE = frozenset(
+    {
+        "ResourceNotFoundException",
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "ExpiredTokenException",
+        "InvalidSignatureException",
+        "KmsAccessDenied",
+        "KmsDisabled",
+    }
+)
 
 
 class AwsError(Exception):

@@ -28,7 +28,8 @@ class DynamoJournal:
 
     def append(self, execution: ExecutionId, record: Record, raw: bytes) -> None:
         if len(raw) > RAW_MAX_BYTES:
-            raise PayloadTooLarge(f"record {record.seq} of {execution} has {len(raw)} bytes, the limit is {RAW_MAX_BYTES}", size_bytes=len(raw))
+            message = f"record {record.seq} of {execution} has {len(raw)} bytes, the limit is {RAW_MAX_BYTES}"
+            raise PayloadTooLarge(message, size_bytes=len(raw))
         item = {**_key(execution, record.seq), "b": binary(raw)}
         if record.head.status is WorkflowStatus.REMOVED:
             item["ttl"] = number(record.at_ms // 1000 + TOMBSTONE_S)

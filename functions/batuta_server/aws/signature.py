@@ -41,7 +41,7 @@ class SigningKeys:
         self._path = path
         self._key_of_day: tuple[str, bytes] = ("", b"")
         token = credentials.session_token
-        self._signed = "content-type;host;x-amz-date;x-amz-security-token;x-amz-target" if token else "content-type;host;x-amz-date;x-amz-target"
+        self._signed = f"content-type;host;x-amz-date{';x-amz-security-token' if token else ''};x-amz-target"
         self._token_line = f"x-amz-security-token:{token}\n" if token else ""
         self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
 

@@ -41,8 +41,8 @@ _TARGETS = {"dynamodb": "DynamoDB_20120810", "sqs": "AmazonSQS"}
 
 # Called after every answered try: (service, operation, request, response or the refusal's body, ms).
 OnCall = Callable[[str, str, Mapping[str, Any], Mapping[str, Any], float], None]
-_MEASURED = frozenset(
-    {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactWriteItems", "TransactGetItems"}
+_MEASURED = frozenset(  # the operations of ours that tell what capacity they consumed
+    {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "BatchGetItem", "BatchWriteItem", "TransactWriteItems"}
 )
 
 
@@ -125,7 +125,9 @@ class Transport:
         for service in self._services.values():
             service.drop()
 
-    def _try(self, where: _Service, service: str, operation: str, request: Mapping[str, Any], body: bytes, deadline: float) -> dict[str, Any]:
+    def _try(
+        self, where: _Service, service: str, operation: str, request: Mapping[str, Any], body: bytes, deadline: float
+    ) -> dict[str, Any]:
         began = time.monotonic()
         answer = self._exchange(where, where.keys.request(f"{where.target}.{operation}", body, time.time()), deadline)
         try:

@@ -1,0 +1,60 @@
+"""Queue sizes, and putting tasks back on a queue that has lost them."""
+
+from __future__ import annotations
+
+from batuta_core.engine.catalog import worker_types
+from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.ports import Ports, QueueMissing, QueueSize
+from batuta_core.engine.search import Search, find
+from batuta_core.model.command import EnqueueTask
+from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.names import task_queue_name
+
+_EXECUTIONS_MAX = 1000  # looked through by one call, newest first
+
+
+def waiting(ports: Ports, namespace: str, task_type: str, domain: str = "") -> int:
+    """How many tasks a worker would find, now or after their delay; 0 for a type without a queue."""
+    size = _size(ports, namespace, task_type, domain)
+    return size.waiting + size.delayed if size else 0
+
+
+def queue_types(ports: Ports, namespace: str) -> list[str]:
+    """The task types that have a queue: the registered ones, and those of registered workflows."""
+    names = set(ports.definitions.tasks(namespace))
+    for definition in ports.definitions.workflows(namespace):
+        names.update(worker_types(definition))
+    return sorted(names)
+
+
+def requeue(ports: Ports, namespace: str, task_type: str) -> int:
+    """Conductor pushes again what is pending. Here a task does not lose its message, and a second one would make a worker
+    run it twice; so only a queue that is empty altogether, after somebody purged it, is filled again. Returns how many
+    tasks are on the queue then."""
+    size = _size(ports, namespace, task_type, "")
+    if size is None:
+        return 0
+    if size.total:
+        return size.waiting + size.delayed
+    names = tuple(definition["name"] for definition in ports.definitions.workflows(namespace) if task_type in worker_types(definition))
+    if not names:
+        return 0
+    count = 0
+    wanted = Search(names=tuple(dict.fromkeys(names)), statuses=(WorkflowStatus.RUNNING.value,))
+    for summary in find(ports, namespace, wanted, 0, _EXECUTIONS_MAX)[1]:
+        newest = ports.journal.newest(summary.execution)
+        if newest is None:
+            continue
+        graph = graph_of(ports, namespace, newest.head.definition)
+        tasks = [c for c in open_commands(newest.head) if isinstance(c, EnqueueTask) and graph.node(c.ref).wire_type == task_type]
+        dispatch(ports, summary.execution, newest, tasks)
+        count += len(tasks)
+    return count
+
+
+def _size(ports: Ports, namespace: str, task_type: str, domain: str) -> QueueSize | None:
+    try:
+        return ports.queues.size(task_queue_name(ports.stage, namespace, task_type, domain))
+    except QueueMissing:
+        return None

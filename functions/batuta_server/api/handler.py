@@ -1,0 +1,87 @@
+"""The API function: HTTP API events (payload format 2.0) in, answers out. It wires; the engine thinks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from importlib import metadata as package
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from batuta_core.engine.ports import Ports
+from batuta_core.model.error import BatutaError, RouteNotFound
+from batuta_server.api import metadata, tasks, workflows
+from batuta_server.api.request import current, empty_response, enter, json_response, text_response
+from batuta_server.api.resolver import Resolver
+
+Handler = Any  # (event, context) -> answer
+
+
+def make_handler(ports: Ports, about: Mapping[str, str]) -> Handler:
+    """The function for one stage. ``about`` is what a worker has to know to find its queues. In Lambda one request comes at a
+    time; the local server calls it from several threads."""
+    local = threading.local()
+
+    def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        began = time.perf_counter()
+        if not hasattr(local, "app"):
+            local.app = _make_app(ports, about)
+        answer = _answer(local.app, event, context, ports)
+        request = event.get("requestContext", {}).get("http", {})
+        took_ms = round((time.perf_counter() - began) * 1000, 1)
+        ports.log.info("request", method=request.get("method"), path=event.get("rawPath"), status=answer["statusCode"], ms=took_ms)
+        return answer
+
+    return handler
+
+
+def _answer(app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports) -> dict[str, Any]:
+    try:
+        return dict(app.resolve(enter(event), context))
+    except BatutaError as error:  # before a route was found: the namespace, the size of the body
+        refused = error
+    except Exception as error:  # a bug: its text may hold data, so it goes to the log only
+        ports.log.failed("request_failed", error)
+        request_id = str(event.get("requestContext", {}).get("requestId", ""))
+        refused = BatutaError("Something went wrong in Batuta.", request_id=request_id)
+    shown = json_response(refused.to_dict(), refused.http_status)
+    return {"statusCode": refused.http_status, "headers": {"Content-Type": "application/json"}, "body": shown.body, "isBase64Encoded": False}
+
+
+def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
+    app = Resolver()
+    metadata.add_routes(app, ports)
+    workflows.add_routes(app, ports)
+    tasks.add_routes(app, ports)
+
+    @app.route("/health", "GET")
+    @app.route("/api/health", "GET")
+    def health() -> Response[str]:
+        return json_response({"healthResults": [], "suppressedHealthResults": [], "healthy": True})
+
+    @app.route("/api/version", "GET")
+    def version() -> Response[str]:
+        return text_response(package.version("batuta-server"))
+
+    @app.route("/api/batuta", "GET")
+    def show_about() -> Response[str]:
+        return json_response({**about, "version": package.version("batuta-server"), "namespace": current().namespace})
+
+    @app.exception_handler(BatutaError)
+    def refuse(error: BatutaError) -> Response[str]:
+        return json_response(error.to_dict(), error.http_status)
+
+    @app.not_found
+    def no_route(_error: NotFoundError) -> Response[str]:
+        event = app.current_event
+        if methods := app.methods_of(event.path):
+            response = empty_response(405)
+            response.headers["Allow"] = ", ".join(sorted(methods))
+            return response
+        return refuse(RouteNotFound(f"There is nothing at {event.http_method} {event.path}."))
+
+    return app
+

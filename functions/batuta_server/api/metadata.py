@@ -1,0 +1,123 @@
+"""Routes of definitions: /metadata/workflow and /metadata/taskdefs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from batuta_core.engine import catalog
+from batuta_core.engine.ports import Ports
+from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, WorkflowDefinitionNotFound
+from batuta_server.api.javascript import syntax_error
+from batuta_server.api.request import current, empty_response, json_response
+from batuta_server.api.resolver import Resolver
+
+_SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
+
+
+def add_routes(app: Resolver, ports: Ports) -> None:
+    @app.route("/api/metadata/workflow", "POST")
+    def register_workflow() -> Response[str]:
+        request = current()
+        catalog.register_workflows(ports, request.namespace, [request.json()], syntax_error, is_new=not request.flag("overwrite"))
+        return empty_response()
+
+    @app.route("/api/metadata/workflow/validate", "POST")
+    def validate_workflow() -> Response[str]:
+        request = current()
+        catalog.check_workflow(ports, request.namespace, request.json(), syntax_error)
+        return empty_response()
+
+    @app.route("/api/metadata/workflow", "PUT")
+    def replace_workflows() -> Response[str]:
+        request = current()
+        bodies = _list(request.json(), "WorkflowDefList is empty")
+        names = catalog.register_workflows(ports, request.namespace, bodies, syntax_error)
+        return json_response({"bulkErrorResults": {}, "bulkSuccessfulResults": names})
+
+    @app.route("/api/metadata/workflow", "GET")
+    def list_workflows() -> Response[str]:
+        return json_response(list(ports.definitions.workflows(current().namespace)))
+
+    @app.route("/api/metadata/workflow/names", "GET")
+    def list_names() -> Response[str]:
+        return json_response(list(_by_name(ports)))
+
+    @app.route("/api/metadata/workflow/names-and-versions", "GET")
+    def list_names_and_versions() -> Response[str]:
+        return json_response({name: [_summary(item) for item in items] for name, items in _by_name(ports).items()})
+
+    @app.route("/api/metadata/workflow/latest-versions", "GET")
+    def list_latest() -> Response[str]:
+        return json_response([items[-1] for items in _by_name(ports).values()])
+
+    @app.route("/api/metadata/workflow/<name>", "GET")
+    def get_workflow(name: str) -> Response[str]:
+        request = current()
+        version = request.optional_number("version")
+        found = ports.definitions.workflow(request.namespace, name, version)
+        if found is None:
+            shown = "null" if version is None else version
+            raise WorkflowDefinitionNotFound(f"No such workflow found by name: {name}, version: {shown}", name=name)
+        return json_response(found)
+
+    @app.route("/api/metadata/workflow/<name>/versions", "GET")
+    def list_versions(name: str) -> Response[str]:
+        return json_response([_summary(item) for item in ports.definitions.workflows(current().namespace, name)])
+
+    @app.route("/api/metadata/workflow/<name>/<version>", "DELETE")
+    def delete_workflow(name: str, version: str) -> Response[str]:
+        if not version.lstrip("-").isdigit():
+            raise InvalidInput(f"'{version[:64]}' is not a version: it must be a whole number.")
+        if not ports.definitions.delete_workflow(current().namespace, name, int(version)):
+            raise WorkflowDefinitionNotFound(f"No such workflow definition: {name} version: {version}", name=name)
+        return empty_response()
+
+    @app.route("/api/metadata/taskdefs", "POST")
+    def register_tasks() -> Response[str]:
+        request = current()
+        catalog.register_tasks(ports, request.namespace, _list(request.json(), "TaskDefList is empty"))
+        return empty_response()
+
+    @app.route("/api/metadata/taskdefs", "PUT")
+    def update_task() -> Response[str]:
+        request = current()
+        catalog.update_task(ports, request.namespace, request.json())
+        return empty_response()
+
+    @app.route("/api/metadata/taskdefs", "GET")
+    def list_tasks() -> Response[str]:
+        return json_response(list(ports.definitions.tasks(current().namespace).values()))
+
+    @app.route("/api/metadata/taskdefs/<name>", "GET")
+    def get_task(name: str) -> Response[str]:
+        found = ports.definitions.tasks(current().namespace, [name]).get(name)
+        if found is None:
+            raise TaskDefinitionNotFound(f"No such taskType found by name: {name}", name=name)
+        return json_response(found)
+
+    @app.route("/api/metadata/taskdefs/<name>", "DELETE")
+    def delete_task(name: str) -> Response[str]:
+        if not ports.definitions.delete_task(current().namespace, name):
+            raise TaskDefinitionNotFound("No such task definition", name=name)
+        return empty_response()
+
+
+def _by_name(ports: Ports) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for item in ports.definitions.workflows(current().namespace):
+        found.setdefault(item["name"], []).append(item)
+    return found
+
+
+def _summary(definition: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: definition[field] for field in _SUMMARY_FIELDS}
+
+
+def _list(body: Any, when_empty: str) -> list[Any]:
+    if not isinstance(body, list) or not body:
+        problem = Problem("", when_empty if isinstance(body, list) else "must be a list")
+        raise InvalidInput("Validation failed, check below errors for detail.", problems=[problem])
+    return body

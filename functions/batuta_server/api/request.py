@@ -1,0 +1,169 @@
+"""The HTTP request as the routes see it: namespace, names, query, body; and the two kinds of answer.
+
+**Names in paths.** API Gateway's HTTP API hands over the path decoded once (``%20`` is a blank in ``rawPath``, ``%2F`` a
+slash, and at ``%3F`` the path ends). Every other front does the same here. So a segment is what is between two slashes,
+and in it ``%2F``, ``%3F`` and ``%25`` are decoded once more. Hence a name with ``/``, ``?`` or ``%`` is addressed with these
+characters encoded twice (``a%252Fb``), as Batuta's own client does. Conductor's clients encode once: they reach every
+name but those with a slash or a question mark, and those that hold the text ``%2F``, ``%3F`` or ``%25``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from aws_lambda_powertools.event_handler import Response, content_types
+from batuta_core.model.error import InvalidInput, PayloadTooLarge, Problem
+from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace
+
+NAMESPACE_HEADER = "x-batuta-namespace"
+BODY_MAX_BYTES = 6 * 1024 * 1024  # Lambda's "invocation payload" quota
+DEPTH_MAX = 500  # of a body; the parser's own recursion ends at some thousand levels
+
+_NAMESPACE_PATH = re.compile(r"/ns/([^/]*)(/.*)?")
+_DOUBLY_ENCODED = {"%2F": "/", "%2f": "/", "%3F": "?", "%3f": "?", "%25": "%"}
+_DOUBLY = re.compile("%2[Ff]|%3[Ff]|%25")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. Routes read it by ``current()``; the resolver's own event is shared by all threads of a process."""
+
+    namespace: str
+    query: Mapping[str, list[str]]
+    raw_body: str
+
+    def text(self, name: str, default: str = "") -> str:
+        """A query parameter; an empty value counts as absent, since Conductor's Python client sends None so."""
+        return next((value for value in self.query.get(name, ()) if value), default)
+
+    def texts(self, name: str) -> list[str]:
+        return [value for value in self.query.get(name, ()) if value]
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        text = self.text(name).lower()
+        if text not in ("", "true", "false"):
+            raise _bad_query(name, text, "true or false")
+        return text == "true" if text else default
+
+    def number(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        if not re.fullmatch(r"-?\d{1,18}", text):
+            raise _bad_query(name, text, "a whole number")
+        return int(text)
+
+    def optional_number(self, name: str) -> int | None:
+        return self.number(name, 0) if self.text(name) else None
+
+    def json(self) -> Any:
+        """The body. Raises InvalidInput for one that is missing or no JSON."""
+        return parse_json(self.raw_body)
+
+
+_REQUEST: ContextVar[Request] = ContextVar("request")
+
+
+def current() -> Request:
+    """The request that is being answered."""
+    return _REQUEST.get()
+
+
+def enter(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes ``event`` (HTTP API, payload format 2.0) the current request. Returns an event with the path that the resolver
+    may match: without the namespace, each segment percent-encoded, since the resolver knows few characters."""
+    path = str(event.get("rawPath") or "/")
+    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    namespace = headers.get(NAMESPACE_HEADER) or DEFAULT_NAMESPACE
+    if found := _NAMESPACE_PATH.fullmatch(path):
+        namespace, path = found[1], found[2] or "/"
+    _REQUEST.set(Request(check_namespace(namespace), _query(str(event.get("rawQueryString") or "")), _body(event)))
+    safe = "/".join(quote(segment, safe="-._~") for segment in path.split("/"))
+    return {**event, "rawPath": safe}
+
+
+def name_of(segment: str) -> str:
+    """The name in a path segment, decoded once (``unquote``) already."""
+    return _DOUBLY.sub(lambda found: _DOUBLY_ENCODED[found[0]], segment)
+
+
+def _query(raw: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(raw, keep_blank_values=True, errors="replace"):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _body(event: Mapping[str, Any]) -> str:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        raw_size = len(body.encode("utf-8", "surrogatepass")) if len(body) > BODY_MAX_BYTES // 4 else 0
+        text = body
+    else:
+        try:
+            raw = base64.b64decode(body, validate=True)
+            text = raw.decode("utf-8")
+        except (binascii.Error, ValueError) as error:
+            raise InvalidInput("The body is not UTF-8.") from error
+        raw_size = len(raw)
+    if raw_size > BODY_MAX_BYTES:
+        raise PayloadTooLarge(f"the body has {raw_size} bytes, the limit is {BODY_MAX_BYTES}", size_bytes=raw_size)
+    return str(text)
+
+
+def _bad_query(name: str, text: str, wanted: str) -> InvalidInput:
+    return InvalidInput(f"The query parameter {name} is '{text[:64]}', it must be {wanted}.", problems=[Problem(name, f"must be {wanted}", text[:64])])
+
+
+def parse_json(text: str) -> Any:
+    """Strict JSON: no NaN, no Infinity, no nesting that our own code could not follow."""
+    if not text.strip():
+        raise InvalidInput("The request has no body; it must be JSON.")
+    try:
+        found = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise InvalidInput("The body is nested too deeply.") from error
+    except ValueError as error:
+        raise InvalidInput(f"The body is not JSON: {error}") from error
+    _check_depth(found)
+    return found
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [child for item in level if isinstance(item, dict | list) for child in (item.values() if isinstance(item, dict) else item)]
+        if not level:
+            return
+    raise InvalidInput(f"The body is nested deeper than {DEPTH_MAX} levels.")
+
+
+# --- answers
+
+
+def json_response(body: Any, status: int = 200) -> Response[str]:
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    if re.search("[\ud800-\udfff]", text):  # half a character, which UTF-8 cannot hold but JSON can spell
+        text = json.dumps(body, separators=(",", ":"))
+    return Response(status_code=status, content_type=content_types.APPLICATION_JSON, body=text)
+
+
+def text_response(text: str) -> Response[str]:
+    """The bare text, as Conductor's clients want ids."""
+    return Response(status_code=200, content_type="text/plain;charset=UTF-8", body=text)
+
+
+def empty_response(status: int = 200) -> Response[str]:
+    return Response(status_code=status, content_type=None, body="")

@@ -1,0 +1,186 @@
+"""Routes of tasks: /tasks, which is what Conductor's workers call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+from batuta_core.decider.tasks.registry import task_type
+from batuta_core.engine import operate, query, requeue, wire
+from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.poll import poll
+from batuta_core.engine.ports import PollData, Ports
+from batuta_core.engine.wait import is_blocked, wait_until
+from batuta_core.model.error import InvalidInput, TaskNotFound
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
+from batuta_server.api.request import current, empty_response, json_response, text_response
+from batuta_server.api.resolver import Resolver
+from batuta_server.api.schema import TaskResultBody, read_body, reported_status
+
+_POLL_MS = 100  # Conductor's default timeout of a poll
+_POLL_MAX_MS = 5000  # Conductor's limit
+_POLL_COUNT_MAX = 100
+
+
+def add_routes(app: Resolver, ports: Ports) -> None:
+    _add_polls(app, ports)
+    _add_queues(app, ports)
+    _add_updates(app, ports)
+
+    @app.route("/api/tasks/<task_id>/log", "POST")
+    def add_log(task_id: str) -> Response[str]:
+        request = current()
+        operate.add_log(ports, request.namespace, task_id, request.raw_body)
+        return empty_response()
+
+    @app.route("/api/tasks/<task_id>/log", "GET")
+    def get_log(task_id: str) -> Response[str]:
+        lines = query.log_lines(ports, current().namespace, task_id)
+        return json_response(lines) if lines else empty_response(204)
+
+    @app.route("/api/tasks/<task_id>", "GET")
+    def get_task(task_id: str) -> Response[str]:
+        return json_response(query.task_json(ports, current().namespace, task_id))
+
+
+def _add_polls(app: Resolver, ports: Ports) -> None:
+    @app.route("/api/tasks/poll/batch/<type_name>", "GET")
+    def poll_batch(type_name: str) -> Response[str]:
+        request = current()
+        timeout_ms = request.number("timeout", _POLL_MS)
+        if timeout_ms > _POLL_MAX_MS:
+            raise InvalidInput("Long Poll Timeout value cannot be more than 5 seconds")
+        return json_response(_poll(type_name, request.number("count", 1), timeout_ms))
+
+    @app.route("/api/tasks/poll/<type_name>", "GET")
+    def poll_one(type_name: str) -> Response[str]:
+        found = _poll(type_name, 1, _POLL_MS)
+        return json_response(found[0]) if found else empty_response(204)
+
+    def _poll(type_name: str, count: int, timeout_ms: int) -> list[dict[str, Any]]:
+        request = current()
+        if not 0 <= count <= _POLL_COUNT_MAX:
+            raise InvalidInput(f"count is {count}, it must be between 0 and {_POLL_COUNT_MAX}")
+        return poll(
+            ports,
+            request.namespace,
+            type_name,
+            worker_id=request.text("workerid"),
+            domain=request.text("domain"),
+            count=count,
+            timeout_ms=max(timeout_ms, 0),
+        )
+
+    @app.route("/api/tasks/update-v2", "POST")
+    def update_and_poll() -> Response[str]:
+        request = current()
+        body = read_body(TaskResultBody, request.json())
+        task = _update(ports, body)
+        next_type = task and task["status"] not in ("SCHEDULED", "IN_PROGRESS") and task["taskType"]
+        found = poll(ports, request.namespace, next_type, worker_id=body.worker_id or "", timeout_ms=0) if next_type else []
+        return json_response(found[0]) if found else empty_response(204)
+
+
+def _add_queues(app: Resolver, ports: Ports) -> None:
+    @app.route("/api/tasks/queue/requeue/<type_name>", "POST")
+    def requeue_tasks(type_name: str) -> Response[str]:
+        return text_response(str(requeue.requeue(ports, current().namespace, type_name)))
+
+    @app.route("/api/tasks/queue/size", "GET")
+    def queue_size() -> Response[str]:
+        request = current()
+        return json_response(requeue.waiting(ports, request.namespace, _required("taskType"), request.text("domain")))
+
+    @app.route("/api/tasks/queue/sizes", "GET")
+    def queue_sizes() -> Response[str]:
+        _required("taskType")
+        request = current()
+        return json_response({name: requeue.waiting(ports, request.namespace, name) for name in request.texts("taskType")})
+
+    @app.route("/api/tasks/queue/all", "GET")
+    def all_queues() -> Response[str]:
+        namespace = current().namespace
+        return json_response({name: requeue.waiting(ports, namespace, name) for name in requeue.queue_types(ports, namespace)})
+
+    @app.route("/api/tasks/queue/polldata", "GET")
+    def poll_data() -> Response[str]:
+        return json_response([_poll_json(item) for item in ports.definitions.polls(current().namespace, _required("taskType"))])
+
+    @app.route("/api/tasks/queue/polldata/all", "GET")
+    def all_poll_data() -> Response[str]:
+        return json_response([_poll_json(item) for item in ports.definitions.polls(current().namespace)])
+
+
+def _add_updates(app: Resolver, ports: Ports) -> None:
+    @app.route("/api/tasks", "POST")
+    def update_task() -> Response[str]:
+        body = read_body(TaskResultBody, current().json())
+        _update(ports, body, is_shown=False)
+        return text_response(body.task_id or "")
+
+    @app.route("/api/tasks/<workflow_id>/<status>/signal", "POST")
+    def signal(workflow_id: str, status: str) -> Response[str]:
+        _signal(ExecutionId(current().namespace, workflow_id), status)
+        return empty_response()
+
+    @app.route("/api/tasks/<workflow_id>/<status>/signal/sync", "POST")
+    def signal_and_wait(workflow_id: str, status: str) -> Response[str]:
+        request = current()
+        execution = ExecutionId(request.namespace, workflow_id)
+        if _signal(execution, status) is None:
+            raise TaskNotFound(f"Found no blocked task in workflow {workflow_id} to signal", workflow_id=workflow_id)
+
+        def is_reached(newest: Record) -> bool:
+            graph = graph_of(ports, execution.namespace, newest.head.definition)
+            return is_blocked(ports, execution, newest, (), lambda ref: graph.node(ref).type is task_type("WAIT"))
+
+        is_in_time = wait_until(ports, execution, is_reached, request.number("timeoutMillis", 5000))
+        return json_response(wire.run_json(query.workflow_json(ports, execution), None, is_timed_out=not is_in_time))
+
+    @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
+    def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:
+        task_id = operate.update_by_ref(ports, ExecutionId(current().namespace, workflow_id), ref, _report(status))
+        return text_response(task_id) if task_id else empty_response()
+
+    @app.route("/api/tasks/<workflow_id>/<ref>/<status>/sync", "POST")
+    def update_by_ref_and_show(workflow_id: str, ref: str, status: str) -> Response[str]:
+        execution = ExecutionId(current().namespace, workflow_id)
+        if operate.update_by_ref(ports, execution, ref, _report(status)) is None:
+            raise TaskNotFound(f"Found no running task {ref} of workflow {workflow_id} to update", workflow_id=workflow_id)
+        return json_response(query.workflow_json(ports, execution))
+
+    def _signal(execution: ExecutionId, status: str) -> str | None:
+        report = _report(status)
+        graph = graph_of(ports, execution.namespace, operate.require_newest(ports, execution).head.definition)
+        return operate.signal(ports, execution, report, lambda ref: graph.node(ref).type is task_type("WAIT"))
+
+
+def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:
+    report = body.to_report()
+    namespace = current().namespace
+    operate.update_task(ports, namespace, body.workflow_instance_id or "", body.task_id or "", report)
+    return query.task_json(ports, namespace, body.task_id or "") if is_shown and not report.is_lease_extended else None
+
+
+def _report(status: str) -> operate.TaskReport:
+    """A report by reference: the output joins the one that is there."""
+    request = current()
+    output = request.json()
+    if not isinstance(output, dict):
+        raise InvalidInput("The body is the task's output: it must be a JSON object.")
+    worker_id = request.text("workerid") or None
+    return operate.TaskReport(status=reported_status(status), output=output, worker_id=worker_id, callback_after_s=None, is_merged=True)
+
+
+def _required(name: str) -> str:
+    found = current().text(name)
+    if not found:
+        raise InvalidInput(f"The query parameter {name} is missing.")
+    return found
+
+
+def _poll_json(item: PollData) -> dict[str, Any]:
+    shown: dict[str, Any] = {"queueName": item.task_type, "workerId": item.worker_id, "lastPollTime": item.at_ms}
+    return {**shown, "domain": item.domain} if item.domain else shown

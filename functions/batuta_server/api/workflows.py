@@ -1,0 +1,144 @@
+"""Routes of executions: /workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aws_lambda_powertools.event_handler import Response
+
+from batuta_core.decider.tasks.registry import task_type
+from batuta_core.engine import operate, query, search, wire
+from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.ports import Ports, SummaryQuery
+from batuta_core.engine.start import StartRequest, start
+from batuta_core.engine.wait import WAIT_MAX_MS, is_blocked, wait_until
+from batuta_core.model.error import InvalidInput
+from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
+from batuta_server.api.javascript import syntax_error
+from batuta_server.api.request import current, empty_response, json_response, text_response
+from batuta_server.api.resolver import Resolver
+from batuta_server.api.schema import StartWorkflowBody, read_body
+
+_WAIT_DEFAULT_S = 10  # Conductor's waitForSeconds
+
+
+def add_routes(app: Resolver, ports: Ports) -> None:
+    @app.route("/api/workflow", "POST")
+    def start_workflow() -> Response[str]:
+        request = current()
+        body = read_body(StartWorkflowBody, request.json())
+        return text_response(start(body.to_request(request.namespace), ports, syntax_error))
+
+    @app.route("/api/workflow/search", "GET")
+    def search_workflows() -> Response[str]:
+        request = current()
+        wanted = search.parse_query(request.text("query"), request.text("sort"))
+        total, page = search.find(ports, request.namespace, wanted, request.number("start", 0), request.number("size", 100))
+        return json_response({"totalHits": total, "results": [wire.summary_json(summary) for summary in page]})
+
+    @app.route("/api/workflow/execute/<name>/<version>", "POST")
+    def execute_workflow(name: str, version: str) -> Response[str]:
+        if not version.lstrip("-").isdigit():
+            raise InvalidInput(f"'{version[:64]}' is not a version: it must be a whole number, 0 for the latest.")
+        request = current()
+        body = read_body(StartWorkflowBody, request.json()).to_request(request.namespace)
+        workflow_id = start(replace(body, name=name, version=int(version) or None), ports, syntax_error)
+        execution = ExecutionId(request.namespace, workflow_id)
+        wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S
+        refs = [ref.strip() for ref in request.text("waitUntilTaskRef").split(",") if ref.strip()]
+        is_reached = wait_until(ports, execution, _blocking(ports, execution, refs), min(wait_s * 1000, WAIT_MAX_MS))
+        shown = query.workflow_json(ports, execution)
+        return json_response(wire.run_json(shown, request.text("requestId") or None, is_timed_out=not is_reached))
+
+    @app.route("/api/workflow/running/<name>", "GET")
+    def list_running(name: str) -> Response[str]:
+        request = current()
+        found = []
+        for status in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED):
+            wanted = search.Search(names=(name,), statuses=(status.value,))
+            found += search.find(ports, request.namespace, wanted, 0, search.SIZE_MAX)[1]
+        return json_response([summary.execution.workflow_id for summary in found])
+
+    @app.route("/api/workflow/decide/<workflow_id>", "PUT")
+    def decide(workflow_id: str) -> Response[str]:
+        operate.require_newest(ports, ExecutionId(current().namespace, workflow_id))
+        return empty_response()  # decisions need no push here: every execution has a message or a timer of its own
+
+    @app.route("/api/workflow/<name>/correlated/<correlation_id>", "GET")
+    def list_correlated(name: str, correlation_id: str) -> Response[str]:
+        request = current()
+        page = ports.summaries.find(SummaryQuery(namespace=request.namespace, correlation_id=correlation_id, limit=100))
+        is_wanted: Callable[[WorkflowStatus], bool] = lambda status: request.flag("includeClosed") or status is WorkflowStatus.RUNNING  # noqa: E731
+        chosen = [summary for summary in page.summaries if summary.name == name and is_wanted(summary.status)]
+        return json_response([query.workflow_json(ports, summary.execution, has_tasks=request.flag("includeTasks")) for summary in chosen])
+
+    @app.route("/api/workflow/<workflow_id>/tasks", "GET")
+    def list_tasks(workflow_id: str) -> Response[str]:
+        request = current()
+        execution = ExecutionId(request.namespace, workflow_id)
+        start_at, count = request.number("start", 0), request.number("count", 15)
+        if start_at < 0 or count < 0:
+            raise InvalidInput(f"start ({start_at}) and count ({count}) must not be negative.")
+        return json_response(query.task_page(ports, execution, start_at, count, request.texts("status")))
+
+    @app.route("/api/workflow/<workflow_id>/status", "GET")
+    def get_status(workflow_id: str) -> Response[str]:
+        request = current()
+        execution = ExecutionId(request.namespace, workflow_id)
+        has_output, has_variables = request.flag("includeOutput"), request.flag("includeVariables")
+        return json_response(query.status_json(ports, execution, has_output=has_output, has_variables=has_variables))
+
+    @app.route("/api/workflow/<workflow_id>/remove", "DELETE")
+    def remove_workflow(workflow_id: str) -> Response[str]:
+        request = current()
+        operate.remove(ports, ExecutionId(request.namespace, workflow_id), is_archived=request.flag("archiveWorkflow", default=True))
+        return empty_response()
+
+    @app.route("/api/workflow/<workflow_id>/terminate-remove", "DELETE")
+    def terminate_and_remove(workflow_id: str) -> Response[str]:
+        request = current()
+        execution = ExecutionId(request.namespace, workflow_id)
+        operate.terminate(ports, execution, request.text("reason") or None)
+        operate.remove(ports, execution, is_archived=True)
+        return empty_response()
+
+    @app.route("/api/workflow/<workflow_id>", "DELETE")
+    def terminate_workflow(workflow_id: str) -> Response[str]:
+        request = current()
+        execution = ExecutionId(request.namespace, workflow_id)
+        is_wanted = request.flag("triggerFailureWorkflow")
+        operate.terminate(ports, execution, request.text("reason") or None, is_failure_workflow_wanted=is_wanted)
+        return empty_response()
+
+    @app.route("/api/workflow/<workflow_id>", "GET")
+    def get_workflow(workflow_id: str) -> Response[str]:
+        request = current()
+        has_tasks = request.flag("includeTasks", default=True)
+        return json_response(query.workflow_json(ports, ExecutionId(request.namespace, workflow_id), has_tasks=has_tasks))
+
+    @app.route("/api/workflow/<name>", "POST")
+    def start_by_name(name: str) -> Response[str]:
+        request = current()
+        given = request.json()
+        if not isinstance(given, dict):
+            raise InvalidInput("The body is the workflow's input: it must be a JSON object.")
+        body = StartRequest(
+            namespace=request.namespace,
+            name=name,
+            version=request.optional_number("version"),
+            input=given,
+            correlation_id=request.text("correlationId") or None,
+            priority=request.number("priority", 0),
+        )
+        return text_response(start(body, ports, syntax_error))
+
+
+def _blocking(ports: Ports, execution: ExecutionId, refs: list[str]) -> Callable[[Record], bool]:
+    def is_reached(newest: Record) -> bool:
+        graph = graph_of(ports, execution.namespace, newest.head.definition)
+        return is_blocked(ports, execution, newest, refs, lambda ref: graph.node(ref).type is task_type("WAIT"))
+
+    return is_reached

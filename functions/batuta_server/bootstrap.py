@@ -1,0 +1,79 @@
+"""Builds the connections and adapters, once per cold start."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+import uuid
+
+from batuta_core.engine.catalog import Catalog
+from batuta_core.engine.fetch import Cache
+from batuta_core.engine.ports import Log, NullLog, Ports
+from batuta_core.model.token import Signer
+from batuta_server import layout
+from batuta_server.aws.definitions import DynamoDefinitions
+from batuta_server.aws.dynamodb import Table
+from batuta_server.aws.far_timers import DynamoFarTimers
+from batuta_server.aws.journal import DynamoJournal
+from batuta_server.aws.logs import DynamoLogs
+from batuta_server.aws.payloads import S3Payloads
+from batuta_server.aws.queues import SqsQueues
+from batuta_server.aws.signature import Credentials
+from batuta_server.aws.summaries import DynamoSummaries
+from batuta_server.aws.transport import Transport
+from batuta_server.settings import Settings
+
+_PAUSE_S = 0.01  # about what the decision costs that won the race
+_PAUSE_MAX_S = 0.5
+
+
+def connect(settings: Settings, credentials: Credentials | None = None) -> Transport:
+    """Raises SettingsError when this is a laptop or a test, and an endpoint is not on this machine. Credentials default to
+    the environment's."""
+    endpoints = settings.endpoints()
+    return Transport(settings.region, credentials or Credentials.from_env(), endpoints)
+
+
+def make_ports(settings: Settings, transport: Transport | None = None, log: Log | None = None) -> Ports:
+    """The engine's ports on AWS, or on what the settings put in its place. Makes no call yet."""
+    transport = transport or connect(settings)
+    log = log or NullLog()
+    stage = settings.stage
+    executions = Table(transport, layout.EXECUTIONS.name(stage))
+    return Ports(
+        stage=stage,
+        journal=DynamoJournal(executions),
+        queues=SqsQueues(transport, stage),
+        far_timers=DynamoFarTimers(Table(transport, layout.TIMERS.name(stage))),
+        payloads=S3Payloads(transport, settings.bucket),
+        summaries=DynamoSummaries(executions),
+        definitions=DynamoDefinitions(transport, Table(transport, layout.DEFINITIONS.name(stage)), log),
+        logs=DynamoLogs(executions),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        signer=Signer(settings.token_keys),
+        catalog=Catalog(),
+        cache=Cache(),
+        retention_s=settings.retention_s,
+        log=log,
+    )
+
+
+class SystemClock:
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def sleep(self, ms: int) -> None:
+        time.sleep(ms / 1000)
+
+    def pause(self, tries: int) -> None:
+        time.sleep(random.uniform(0, min(_PAUSE_MAX_S, _PAUSE_S * 2**tries)))  # noqa: S311 - spreads load, hides nothing
+
+
+class RandomIds:
+    def workflow_id(self) -> str:
+        return str(uuid.uuid4())
+
+    def op(self) -> str:
+        return secrets.token_urlsafe(9)  # 72 bits: it need only differ among the requests to one execution

@@ -1,0 +1,26 @@
+"""SQS events as Lambda hands them over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batuta_core.engine.ports import Incoming
+
+
+def queue_of(event: Mapping[str, Any]) -> str:
+    """The name of the queue that a batch comes from."""
+    return str(event["Records"][0]["eventSourceARN"]).rpartition(":")[2]
+
+
+def incoming_of(event: Mapping[str, Any]) -> list[Incoming]:
+    return [
+        Incoming(
+            message_id=record["messageId"],
+            text=record["body"],
+            receipt=record["receiptHandle"],
+            receives=int(record["attributes"]["ApproximateReceiveCount"]),
+            group=record["attributes"].get("MessageGroupId", ""),
+        )
+        for record in event["Records"]
+    ]

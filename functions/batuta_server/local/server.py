@@ -1,0 +1,150 @@
+"""A whole stage in one process: the handlers that Lambda runs, on an emulator that this starts, pumped as AWS would."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from batuta_core.engine.ports import Log
+from batuta_core.model.error import BatutaError
+from batuta_core.model.names import resource_name
+from batuta_server import bootstrap
+from batuta_server.api.handler import make_handler as make_api
+from batuta_server.aws.provision import provision
+from batuta_server.aws.signature import Credentials
+from batuta_server.decider.handler import make_handler as make_decider
+from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
+from batuta_server.local.front import make_front
+from batuta_server.local.pumps import Pumps
+from batuta_server.settings import Settings
+from batuta_server.timers.handler import make_handler as make_timers
+
+STAGE = "dev"
+_DECIDERS = 4  # threads; the emulator's own work is the limit
+_SETTINGS_FILE = "batuta.json"
+
+
+class PlainLog:
+    """Warnings and failures as lines on standard error; the rest only when asked for (``BATUTA_LOG=info``)."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("batuta.server")
+        self._is_talkative = os.environ.get("BATUTA_LOG", "") == "info"
+
+    def info(self, event: str, **facts: Any) -> None:
+        if self._is_talkative:
+            self._say(event, facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._say(event, facts)
+
+    def failed(self, event: str, error: Exception, **facts: Any) -> None:
+        self._say(event, {**facts, "error": repr(error)})
+        if not isinstance(error, BatutaError) or not error.retryable:
+            self._logger.error("%s", event, exc_info=error)
+
+    @staticmethod
+    def _say(event: str, facts: dict[str, Any]) -> None:
+        print(f"batuta: {event} {json.dumps(facts, default=str)}", file=sys.stderr, flush=True)
+
+
+class LocalServer:
+    """``state``: a folder in which everything is kept over clean restarts; without it nothing outlives the process."""
+
+    def __init__(self, port: int, state: Path | None = None, log: Log | None = None, retention_s: int = 0) -> None:
+        self._log = log or PlainLog()
+        self._state = state
+        kept = _read_kept(state)
+        self.emulator = Emulator(state, _free_again(kept.get("port")))
+        self.settings = Settings(
+            stage=STAGE,
+            region=REGION,
+            bucket="batuta-dev",
+            token_keys=(base64.b64decode(kept["token_key"]),),
+            retention_s=retention_s,
+            is_local=True,
+            endpoint_url=self.emulator.endpoint,
+        )
+        self._kept = kept
+        self.port = port
+        self._stopped = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns when requests are answered. Raises EmulatorFailed, or OSError when the port is taken."""
+        try:
+            self._start()
+        except BaseException:
+            self.emulator.stop()
+            raise
+
+    def _start(self) -> None:
+        self.emulator.wait_until_ready()
+        transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
+        provision(self.settings, transport)
+        ports = bootstrap.make_ports(self.settings, transport, self._log)
+        about = {"stage": STAGE, "region": REGION, "endpoint": self.emulator.endpoint, "account": ACCOUNT}
+        self._front = make_front(make_api(ports, about), self.port)
+        self.port = self._front.effective_port
+        decider, timers = make_decider(ports), make_timers(ports)
+        self.pumps = Pumps(ports.queues, self._log)
+        self.pumps.feed(resource_name(STAGE, "decider.fifo"), decider, threads=_DECIDERS)
+        for queue in ("dead-letters.fifo", "dead-letters", "task-dead-letters"):
+            self.pumps.feed(resource_name(STAGE, queue), decider)
+        self.pumps.feed(resource_name(STAGE, "timers"), timers)
+        self.pumps.tick(timers)
+        self._serving = threading.Thread(target=self._front.run, daemon=True, name="front")
+        self._serving.start()
+        _write_kept(self._state, {**self._kept, "port": self.emulator.port})
+
+    def stop(self) -> None:
+        """No new requests or batches; the emulator saves its state and ends. A second call does nothing more."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self.pumps.stop()
+        self._front.close()
+        self.emulator.stop()  # ends the long polls as well
+        self.pumps.join(timeout_s=2)
+
+
+def _read_kept(state: Path | None) -> dict[str, Any]:
+    """The token key and the emulator's port: a restart must understand the messages from before, and running workers find
+    their queues where they were."""
+    file = state / _SETTINGS_FILE if state else None
+    if file is not None and file.exists():
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+    return {"token_key": base64.b64encode(secrets.token_bytes(32)).decode()}
+
+
+def _write_kept(state: Path | None, kept: dict[str, Any]) -> None:
+    if state is not None:
+        draft = state / f"{_SETTINGS_FILE}.new"
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(kept))
+        draft.replace(state / _SETTINGS_FILE)
+
+
+def _free_again(port: int | None) -> int:
+    """``port`` if nobody listens there, else 0."""
+    if port is None:
+        return 0
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port

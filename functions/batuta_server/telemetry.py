@@ -1,0 +1,74 @@
+"""What the functions write to their logs and count: the Logger, the Metrics, and the names in them.
+
+Log lines carry the name of an event and facts (ids, sizes, codes), never payloads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from batuta_core.model.error import BatutaError
+
+SERVICE = "batuta"
+METRICS_NAMESPACE = "Batuta"
+
+# Keys of log lines. These three stand for the same thing in every line of every function.
+NAMESPACE = "namespace"
+WORKFLOW_ID = "workflow_id"
+TASK_ID = "task_id"
+
+# What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent.
+METRICS: Mapping[str, str] = {
+    "decision_failed": "DecisionFailed",
+    "execution_broken": "ExecutionBroken",
+    "message_refused": "MessageRefused",
+    "message_not_ours": "MessageNotOurs",
+}
+
+_FACT_MAX_CHARS = 1000  # an error's text may quote what it met; a log line is no place for much of it
+# logging refuses to have the attributes of its records overwritten, and Powertools has keys of its own.
+_TAKEN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "level", "location", "timestamp", "service"})
+
+
+class PowertoolsLog:
+    """The engine's Log. ``metrics`` must be flushed at the end of each invocation (its decorator, or ``flush_metrics``)."""
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self._logger = logger
+        self._metrics = metrics
+
+    def info(self, event: str, **facts: Any) -> None:
+        self._logger.info(event, extra=_shown(facts))
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._logger.warning(event, extra=_shown(facts))
+        self._count(event)
+
+    def failed(self, event: str, error: Exception, **facts: Any) -> None:
+        is_expected = isinstance(error, BatutaError) and error.retryable
+        self._logger.error(event, exc_info=None if is_expected else error, extra=_shown({**facts, "error": repr(error)}))
+        self._count(event)
+
+    def _count(self, event: str) -> None:
+        if event in METRICS:
+            self._metrics.add_metric(METRICS[event], MetricUnit.Count, 1)
+
+
+def make_log(stage: str) -> tuple[PowertoolsLog, Metrics]:
+    """The log and the metrics of a function."""
+    metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+    metrics.set_default_dimensions(stage=stage)
+    return PowertoolsLog(Logger(service=SERVICE, stage=stage), metrics), metrics
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}_" if name in _TAKEN else name: _cut(value) for name, value in facts.items()}
+
+
+def _cut(value: Any) -> Any:
+    return value[:_FACT_MAX_CHARS] if isinstance(value, str) else value

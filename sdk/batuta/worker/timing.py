@@ -1,0 +1,44 @@
+"""All the worker's numbers of time in one place, so that tests can turn the clock faster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# A stopping worker lets its polls end: one that is abandoned still takes the next message, which then lies invisible until its
+# lease ends. So a poll's wait is what stopping an idle worker takes. SQS allows 20 s; 10 halve that for a price of 0.1 requests
+# a second and queue ($0.10 a month).
+POLL_WAIT_S = 10
+LOCAL_POLL_WAIT_S = 2  # requests to an emulator cost nothing, and Ctrl-C should not take ten seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """In seconds."""
+
+    poll_wait_s: int = POLL_WAIT_S
+    poll_retry_first_s: float = 0.5
+    poll_retry_max_s: float = 30.0
+    missing_retry_s: float = 3.0  # a queue that is not there: its task type may be registered at any moment
+    stranger_pause_s: float = 1.0  # before the next poll of a shared queue that brought a task which is not served here
+
+    visibility_s: int = 30  # the attribute that the stage gives its task queues
+    renew_after_s: float = 8.0  # since the last renewal; eight more tries fit before the lease ends
+    renew_tick_s: float = 2.5
+    hold_max_s: float = 11.5 * 3600  # SQS holds a message for 12 h at most, however often it is renewed (quota "visibility timeout")
+
+    started_after_s: float = 1.0  # only tasks that outlive this report that they have begun
+    heartbeat_share: float = 0.8  # of the response time-out, as Conductor's SDKs have it
+    leased_heartbeat_s: float = 20 * 60.0  # of a task held beyond SQS: a third of the hour that the server waits for one without
+    words_every_s: float = 1.0  # how often a function's own heartbeats and progress are passed on
+
+    timeout_grace_s: float = 5.0  # after a time-out the server's own timer, which knows the policy, gets this long to be first
+    linger_s: float = 0.005  # how long a result waits for others to share its request
+    send_retry_first_s: float = 0.2
+    send_retry_max_s: float = 30.0
+
+    flush_s: float = 5.0  # at the end of a shutdown: what results and hand-backs still get
+    stale_after_s: float = 15 * 60.0  # a message older than that is asked after before it is run: SQS delays at most as long
+    remembered_s: float = 5 * 60.0  # how long a finished task is known, should its message come again
+
+    settle_s: float = 30.0  # how long a start waits for the server to say where its queues are
+    unhealthy_after_s: float = 60.0  # of polls that fail
