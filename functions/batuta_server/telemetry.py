@@ -1,4 +1,4 @@
-"""What the functions write to their logs and count: the Logger, the Metrics, and the names in them.
+"""What the functions write to their logs and count, and the names in it.
 
 Log lines carry the name of an event and facts (ids, sizes, codes), never payloads.
 """
@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from batuta_core.model.error import BatutaError
@@ -36,11 +36,12 @@ _TAKEN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "lev
 
 
 class PowertoolsLog:
-    """The engine's Log. ``metrics`` must be flushed at the end of each invocation (its decorator, or ``flush_metrics``)."""
+    """The engine's Log, as JSON lines on standard output. A counted event is a line of its own, which CloudWatch takes for a
+    metric; they are rare, so nothing is gathered and no handler has to remember to flush."""
 
-    def __init__(self, logger: Logger, metrics: Metrics) -> None:
-        self._logger = logger
-        self._metrics = metrics
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._logger = Logger(service=SERVICE, stage=stage)
 
     def info(self, event: str, **facts: Any) -> None:
         self._logger.info(event, extra=_shown(facts))
@@ -56,14 +57,8 @@ class PowertoolsLog:
 
     def _count(self, event: str) -> None:
         if event in METRICS:
-            self._metrics.add_metric(METRICS[event], MetricUnit.Count, 1)
-
-
-def make_log(stage: str) -> tuple[PowertoolsLog, Metrics]:
-    """The log and the metrics of a function."""
-    metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
-    metrics.set_default_dimensions(stage=stage)
-    return PowertoolsLog(Logger(service=SERVICE, stage=stage), metrics), metrics
+            with single_metric(METRICS[event], MetricUnit.Count, 1, namespace=METRICS_NAMESPACE) as metric:
+                metric.add_dimension("stage", self._stage)
 
 
 def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:

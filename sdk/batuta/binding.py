@@ -112,4 +112,5 @@ def _is_context(annotation: Any) -> bool:
 
 
 def _is_marked(annotation: Any) -> bool:
-    return get_origin(annotation) is Annotated and any(extra is WholeInput or isinstance(extra, WholeInput) for extra in get_args(annotation)[1:])
+    extras = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return any(extra is WholeInput or isinstance(extra, WholeInput) for extra in extras)

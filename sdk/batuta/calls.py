@@ -124,7 +124,7 @@ def delete_task_definition(name: str) -> Call[None]:
 
 def start(
     name: str,
-    input: Any = None,  # noqa: A002 - the word of the wire and of every caller
+    input: Any = None,
     *,
     version: int | None = None,
     correlation_id: str | None = None,
@@ -141,18 +141,18 @@ def start(
     answers as ``idempotency_strategy`` says, so the call is sent again when an answer fails to come; without one it never is.
     ``priority`` is 0 to 99. Raises WorkflowDefinitionNotFound, InvalidInput, ExecutionExists, PayloadTooLarge.
     """
-    body: dict[str, Any] = {"name": name, "input": _payload(input), "priority": priority}
-    for field, value in (
-        ("version", version),
-        ("correlationId", correlation_id),
-        ("requestId", request_id),
-        ("idempotencyKey", idempotency_key),
-        ("idempotencyStrategy", idempotency_strategy if idempotency_key else None),
-        ("workflowDef", None if definition is None else to_json(definition)),
-        ("taskToDomain", None if task_to_domain is None else dict(task_to_domain)),
-    ):
-        if value is not None:
-            body[field] = value
+    body = _present(
+        name=name,
+        input=_payload(input),
+        priority=priority,
+        version=version,
+        correlationId=correlation_id,
+        requestId=request_id,
+        idempotencyKey=idempotency_key,
+        idempotencyStrategy=idempotency_strategy if idempotency_key else None,
+        workflowDef=None if definition is None else to_json(definition),
+        taskToDomain=None if task_to_domain is None else dict(task_to_domain),
+    )
     return Call(method="POST", path=("workflow",), body=body, read=read_text, is_repeatable=bool(idempotency_key))
 
 
@@ -240,18 +240,18 @@ def update_task(
 
     Raises WorkflowNotFound and TaskNotFound.
     """
-    body = {
-        "workflowInstanceId": workflow_id,
-        "taskId": task_id,
-        "status": str(status),
-        "outputData": _payload(output),
-        "callbackAfterSeconds": callback_after_s,
-        "logs": [{"log": line, "taskId": task_id} for line in log],
-    }
-    for field, value in (("reasonForIncompletion", reason), ("workerId", worker_id)):
-        if value is not None:
-            body[field] = value
-    return report_task(body)
+    return report_task(
+        _present(
+            workflowInstanceId=workflow_id,
+            taskId=task_id,
+            status=str(status),
+            outputData=_payload(output),
+            callbackAfterSeconds=callback_after_s,
+            logs=[{"log": line, "taskId": task_id} for line in log],
+            reasonForIncompletion=reason,
+            workerId=worker_id,
+        )
+    )
 
 
 def report_task(result: Mapping[str, Any]) -> Call[None]:
@@ -317,6 +317,10 @@ def add_task_log(task_id: str, text: str) -> Call[None]:
 
 def _get_json(*path: str, query: Mapping[str, Any] | None = None) -> Call[Any]:
     return Call(method="GET", path=path, query=query or {}, read=read_json, is_repeatable=True)
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _payload(value: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -60,7 +60,7 @@ class TaskContext:
         task_type: str = "",
         namespace: str = "default",
         attempt: int = 1,
-        polls: int = 0,
+        call: int = 0,
         iteration: int = 0,
         workflow_name: str = "",
         workflow_version: int = 0,
@@ -76,8 +76,8 @@ class TaskContext:
         self.namespace = namespace
         self.attempt = attempt
         """From 1: a retry is another attempt, with another task id."""
-        self.polls = polls
-        """How often this attempt was called before, after ``InProgress`` or ``RetryLater(delay_s=...)``."""
+        self.call = call
+        """0 for the first call of the attempt; one more each time the function asked to be called again."""
         self.iteration = iteration
         """Of the loop around the task; 0 outside."""
         self.workflow_name = workflow_name

@@ -10,7 +10,7 @@ class RetryLater(Exception):
     """Not now. Without ``delay_s`` the attempt has failed and the task's retry policy rules, its limit included.
 
     With ``delay_s`` the same attempt is called again after that many seconds (rounded up). That uses up no retry: only a
-    time-out of the task ends it, so look at ``TaskContext.polls`` where there is none.
+    time-out of the task ends it, so look at ``TaskContext.call`` where there is none.
     """
 
     def __init__(self, reason: str = "", *, delay_s: float | None = None) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from batuta.plain_readers import PLAIN_READERS, InputMismatch, Reader, mismatch, read_anything, shown
 from batuta.serializer import to_json
 
+
 def reader_of(annotation: Any) -> Reader:
     """Raises TypeError for an annotation that JSON cannot fill."""
     return _Compiler().compile(annotation)

@@ -181,7 +181,9 @@ class DefinitionVersion:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DefinitionVersion:
-        return cls(name=data["name"], version=data["version"], created_ms=data.get("createTime") or 0, updated_ms=data.get("updateTime") or 0)
+        return cls(
+            name=data["name"], version=data["version"], created_ms=data.get("createTime") or 0, updated_ms=data.get("updateTime") or 0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,8 @@ def _to_json(value: Any, path: str, depth: int) -> Any:
         raise NotEncodable("", f"is nested deeper than {DEPTH_MAX} levels, or contains itself")
     convert = _CONVERSIONS.get(kind) or _conversion_of(value)
     if convert is None:
-        raise NotEncodable(path, f"a {kind.__module__}.{kind.__qualname__} has no JSON form: use plain values, a dataclass or a pydantic model")
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise NotEncodable(path, f"a {name} has no JSON form: use plain values, a dataclass or a pydantic model")
     return convert(value, path, depth)
 
 
@@ -116,7 +117,7 @@ def _from_set(value: Iterable[Any], path: str, depth: int) -> list[Any]:
 
 
 def _from_dataclass(value: Any, path: str, depth: int) -> dict[str, Any]:
-    return {field.name: _to_json(getattr(value, field.name), f"{path}.{field.name}" if path else field.name, depth + 1) for field in fields(value)}
+    return _from_mapping({field.name: getattr(value, field.name) for field in fields(value)}, path, depth)
 
 
 def _from_pydantic(value: Any, path: str, depth: int) -> Any:

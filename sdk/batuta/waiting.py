@@ -50,7 +50,7 @@ def wait(prefix: str, workflow_id: str, timeout_s: float = WAIT_TIMEOUT_S) -> Fl
 def start_and_wait(
     prefix: str,
     name: str,
-    input: Any = None,  # noqa: A002 - as in ``start``
+    input: Any = None,
     *,
     timeout_s: float = WAIT_TIMEOUT_S,
     version: int | None = None,

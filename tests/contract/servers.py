@@ -9,19 +9,15 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from batuta_server.local.emulator import Emulator, home
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("BATUTA_SHARED", REPOSITORY.parent / "shared"))
-HOME = Path(os.environ.get("BATUTA_HOME", REPOSITORY / ".batuta")).resolve()  # what is downloaded once and kept
-EMULATOR_VERSION = "1.5.33"
-
 _START_WITHIN_S = 60
 
 
@@ -44,33 +40,12 @@ class Ministack(Server):
     name = "ministack"
 
     def __init__(self) -> None:
-        python = _emulator_python()
-        fast = SHARED / "emulator" / "ministack_fast.py"
-        port = _free_port()
-        env = {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": os.environ.get("HOME", ""),
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
-            "MINISTACK_HOST": "127.0.0.1",
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-            "LOG_LEVEL": "WARNING",
-        }
-        command = [str(python), str(fast)] if fast.is_file() else [str(python.parent / "ministack")]
-        self._log = (HOME / f"ministack-{port}.log").open("wb")
-        self._process = subprocess.Popen(command, env=env, stdout=self._log, stderr=self._log)
-        try:
-            _wait_until_answering(port, "GET", "/_ministack/health", lambda: self._process.poll() is None)
-        except BaseException:
-            self.stop()
-            raise
-        self.urls = dict.fromkeys(("dynamodb", "sqs", "s3"), f"http://127.0.0.1:{port}")
+        self._emulator = Emulator()
+        self._emulator.wait_until_ready()
+        self.urls = dict.fromkeys(("dynamodb", "sqs", "s3"), self._emulator.endpoint)
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        self._log.close()
+        self._emulator.stop()
 
 
 class Moto(Server):
@@ -105,7 +80,7 @@ class Jvm(Server):
         for program in ("java", "mvn"):
             if shutil.which(program) is None:
                 raise Missing(f"no {program} on the PATH")
-        self._folder = HOME / "jvm"
+        self._folder = home() / "jvm"  # kept: the jars take half a minute to fetch
         self._users = self._folder / "users"
         self._users.mkdir(parents=True, exist_ok=True)
         with _locked(self._folder / "lock"):
@@ -126,11 +101,7 @@ class Jvm(Server):
             raise Missing(f"no answer on ports {self._dynamodb_port} and {self._sqs_port} within {_START_WITHIN_S} s")
 
     def _is_up(self, within_s: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            for port in (self._dynamodb_port, self._sqs_port):
-                _wait_until_answering(port, "GET", "/", lambda: True, within_s)
-            return True
-        return False
+        return all(_is_answering(port, within_s) for port in (self._dynamodb_port, self._sqs_port))
 
     def stop(self) -> None:
         with _locked(self._folder / "lock"):
@@ -143,7 +114,8 @@ def _stop_all(folder: Path) -> None:
     """Those that a test process has started; servers that were there before have no file here."""
     for file in folder.glob("*.pid"):
         pid = int(file.read_text())
-        with contextlib.suppress(ProcessLookupError):
+        command = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False).stdout
+        if "dynamodbv2.local" in command or "org.elasticmq" in command:  # and not another program that got the number since
             os.kill(pid, signal.SIGTERM)
         file.unlink()
 
@@ -158,21 +130,6 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _emulator_python() -> Path:
-    """Of the emulator's environment, which is made when it is not there: it pins a botocore that clashes with ours."""
-    folder = HOME / f"ministack-{EMULATOR_VERSION}"
-    python = folder / "bin" / "python"
-    HOME.mkdir(parents=True, exist_ok=True)
-    with _locked(HOME / "ministack.lock"):
-        if not (folder / "complete").exists():
-            uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-            requirements = REPOSITORY / "requirements" / "emulator.txt"
-            subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], check=True)
-            subprocess.run([uv, "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", str(requirements)], check=True)
-            (folder / "complete").touch()
-    return python
-
-
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
@@ -180,24 +137,17 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def _wait_until_answering(port: int, method: str, path: str, is_running: Any, within_s: float = _START_WITHIN_S) -> None:
+def _is_answering(port: int, within_s: float) -> bool:
     end = time.monotonic() + within_s
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection.request(method, path)
+            connection.request("GET", "/")
             connection.getresponse().read()
-            return
+            return True
         except (OSError, http.client.HTTPException):
-            if time.monotonic() > end or not is_running():
-                raise TimeoutError(f"nothing answers on port {port}") from None
+            if time.monotonic() > end:
+                return False
         finally:
             connection.close()
         time.sleep(0.05)

@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import Definitions, FarTimers, Journal, Logs, Payloads, Ports, Queues, Summaries
+from batuta_core.engine.ports import Definitions, FarTimers, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
@@ -115,7 +115,7 @@ class AwsStand(Stand):
             service_urls=server.urls,
         )
         self.transport: Transport = connect(self.settings, self.credentials)
-        self.ports: Ports = make_ports(self.settings, self.transport)
+        self.ports: Ports = make_ports(self.settings, self.transport, NullLog())
 
     def pass_s(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -15,7 +15,27 @@ from batuta_server import layout
 from tests.contract.stand import AwsStand, Stand
 
 NS = "shop"
-NAMES = ["a", "a b", "a/b", "a#b", "a#", "#", "a?b", "100%", "%23", "größe", "漢字", "😀", "w#a#1", "a\u0000b", ".", "..", "~", "A", "a\ud800"]
+NAMES = [
+    "a",
+    "a b",
+    "a/b",
+    "a#b",
+    "a#",
+    "#",
+    "a?b",
+    "100%",
+    "%23",
+    "größe",
+    "漢字",
+    "😀",
+    "w#a#1",
+    "a\u0000b",
+    ".",
+    "..",
+    "~",
+    "A",
+    "a\ud800",
+]
 
 
 def workflow(name: str, version: int = 1, **more: Any) -> dict[str, Any]:
@@ -68,6 +88,8 @@ def test_versions_sort_as_numbers_negative_ones_first(stand: Stand) -> None:
     assert latest is not None
     assert latest["version"] == 2**31 - 1
     assert stand.definitions.workflow(NS, "order", -1) == workflow("order", -1)
+    stand.definitions.put_workflows(NS, [workflow("old", version) for version in (-10, -1, -2)])
+    assert stand.definitions.workflow(NS, "old", None) == workflow("old", -1)
     assert stand.definitions.workflow(NS, "order", 1) is None
 
 
@@ -236,7 +258,12 @@ def test_frozen_definitions(stand: Stand) -> None:
 
 def test_polls_are_listed_with_their_last_moment(stand: Stand) -> None:
     now_ms = stand.now_ms()
-    polls = [PollData("t#1", "", "w", now_ms), PollData("t#1", "eu/#", "w 1", now_ms), PollData("t", "", "", now_ms), PollData("t", "", "ü", now_ms)]
+    polls = [
+        PollData("t#1", "", "w", now_ms),
+        PollData("t#1", "eu/#", "w 1", now_ms),
+        PollData("t", "", "", now_ms),
+        PollData("t", "", "ü", now_ms),
+    ]
     for poll in polls:
         stand.definitions.note_poll(NS, poll)
     later = PollData("t", "", "", now_ms + 6000)

@@ -47,7 +47,7 @@ def test_deleted_timers_are_gone_and_repeats_are_harmless(stand: Stand) -> None:
     timers = [timer(stand, offset_ms) for offset_ms in range(60)]  # more than one batch
     for each in timers:
         stand.far_timers.put(each)
-    stand.far_timers.delete(timers[:55] + timers[:3])
+    stand.far_timers.delete(timers[:3] + timers[:55])
     stand.far_timers.delete(timers[:55])
     stand.far_timers.delete([])
     assert in_minute(stand, MINUTE) == timers[55:]

@@ -23,7 +23,9 @@ def is_there(payloads: Payloads, execution: ExecutionId, ref: PayloadRef) -> boo
     return True
 
 
-@pytest.mark.parametrize("raw", [b"", b"{}", bytes(range(256)) * 40, random.Random(1).randbytes(3_000_000)], ids=["0", "2", "10 KB", "3 MB"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}", bytes(range(256)) * 40, random.Random(1).randbytes(3_000_000)], ids=["0", "2", "10 KB", "3 MB"]
+)
 def test_bytes_come_back_as_they_were(stand: Stand, raw: bytes) -> None:
     execution = stand.execution()
     ref = stand.payloads.put(execution, raw)

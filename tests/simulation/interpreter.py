@@ -34,6 +34,7 @@ class Result:
     output: dict[str, Any]
     variables: dict[str, Any]
     tasks: list[tuple[str, int, str]]  # reference name, attempt, status; in order
+    inputs: list[dict[str, Any]]  # of the same tasks
 
 
 class _Ended(Exception):
@@ -53,6 +54,7 @@ class Interpreter:
         self.inputs: dict[str, dict[str, Any]] = {}
         self.statuses: dict[str, str] = {}
         self.tasks: list[tuple[str, int, str]] = []
+        self.all_inputs: list[dict[str, Any]] = []
         self.permissive_failures = 0
         self.status, self.output = "RUNNING", {}
         self.last: str | None = None
@@ -64,7 +66,7 @@ class Interpreter:
             self.finish("FAILED" if self.permissive_failures else "COMPLETED")
         except _Ended:
             pass
-        return Result(self.status, self.output, self.variables, self.tasks)
+        return Result(self.status, self.output, self.variables, self.tasks, self.all_inputs)
 
     # Scope of expressions
     def field(self, root: str, name: str) -> Any:
@@ -94,6 +96,7 @@ class Interpreter:
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
         self.tasks.append((ref, attempt, status))
+        self.all_inputs.append(inputs)
         self.inputs[ref], self.outputs[ref], self.statuses[ref], self.last = inputs, output, status, ref
 
     def do_set_variable(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
@@ -103,6 +106,7 @@ class Interpreter:
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
         case = _text(inputs.get(task["expression"]))
         branch = task["decisionCases"].get(case, task["defaultCase"])
+        inputs = {**inputs, "case": case, **({"hasChildren": "true"} if branch else {})}
         self.note(task, inputs, 1, "COMPLETED", {"evaluationResult": [case], "selectedCase": case})
         self.walk(branch, hidden | {task["taskReferenceName"]})
 
@@ -120,6 +124,7 @@ class Interpreter:
             ending = self.attempts(ref, attempt)
             if ending is OPEN:
                 self.tasks.append((ref, attempt, "OPEN"))
+                self.all_inputs.append(inputs)
                 raise _Ended
             if ending.ends_workflow:
                 self.note(task, inputs, attempt, ending.status, ending.output)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
-from batuta_core.model.event import TaskDeadLettered, TaskUndeliverable, TaskUpdated, TimerFired, WorkflowTerminated
-from batuta_core.model.execution import TaskStatus, WorkflowExecution, WorkflowStatus
+from batuta_core.model.event import TaskDeadLettered, TaskPlace, TaskUndeliverable, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
 from batuta_core.simulator.world import World
 from batuta_core.simulator.worker import Report
@@ -40,7 +41,9 @@ class Watcher:
 
     def __init__(self) -> None:
         self.last: dict[ExecutionId, Record] = {}
+        self.records: dict[ExecutionId, list[Record]] = {}  # also of what was removed since
         self.tasks: dict[ExecutionId, dict[int, dict[str, Any]]] = {}
+        self.calls: set[tuple[ExecutionId, TaskPlace, int]] = set()
 
     def __call__(self, execution: ExecutionId, record: Record) -> None:
         last = self.last.get(execution)
@@ -51,8 +54,12 @@ class Watcher:
         tasks = self.tasks.setdefault(execution, {})
         self._fold(execution, tasks, record)
         self._compare_head(execution, tasks, record)
-        self._look_at_timer(execution, record)
+        self._look_at_timer(execution, last, record)
+        self._look_at_calls(execution, record)
+        if last is not None:
+            self._look_at_fired(execution, last, record)
         self.last[execution] = record
+        self.records.setdefault(execution, []).append(record)
 
     def _fold(self, execution: ExecutionId, tasks: dict[int, dict[str, Any]], record: Record) -> None:
         index = 0
@@ -81,11 +88,40 @@ class Watcher:
         require(head.task_count == len(tasks), "the head counts the tasks", execution, record.seq)
         require(not (head.status.is_terminal and head.open), "an ended execution has no open task", execution, record.seq)
 
-    def _look_at_timer(self, execution: ExecutionId, record: Record) -> None:
-        head = record.head
+    def _look_at_calls(self, execution: ExecutionId, record: Record) -> None:
+        """What a worker reports of a call sends the task out again once."""
+        for event in record.events:
+            if isinstance(event, TaskUpdated) and event.status is TaskStatus.IN_PROGRESS and event.call >= 0:
+                key = (execution, event.place, event.call)
+                require(key not in self.calls, "a worker is called again once for each call", execution, record.seq, event)
+                self.calls.add(key)
+
+    def _look_at_fired(self, execution: ExecutionId, last: Record, record: Record) -> None:
+        """A firing proves its time: the deadlines that it passed are dealt with, whatever the machine's clock says."""
+        for event in record.events[-1:]:  # an event behind it may bring a passed deadline back
+            if isinstance(event, TimerFired):
+                passed = {task.place for task in last.head.open.values() if 0 < task.deadline_ms <= event.due_ms}
+                left = [task for task in record.head.open.values() if task.place in passed and 0 < task.deadline_ms <= event.due_ms]
+                require(not left or record.head.status.is_terminal, "a firing proves its time", execution, record.seq, left)
+
+    def _look_at_timer(self, execution: ExecutionId, last: Record | None, record: Record) -> None:
+        head, old = record.head, last.head.mark if last else None
         dues = [task.deadline_ms for task in head.open.values() if task.deadline_ms]
         if dues and not head.status.is_terminal:
             require(head.mark is not None and head.mark.due_ms <= min(dues), "a timer is armed for the earliest deadline", execution, record.seq)
+        if old is not None and head.mark is not None and head.mark != old:
+            has_fired = any(isinstance(event, TimerFired) and event.timer == old.timer for event in record.events)
+            is_earlier = head.mark.due_ms < old.due_ms
+            is_overdue = old.due_ms + 15 * 60 * 1000 < record.at_ms
+            require(has_fired or is_earlier or is_overdue, "an armed timer stands until it fires", execution, record.seq, old, head.mark)
+
+
+def a_fired_timer_is_acted_upon(watcher: Watcher, execution: ExecutionId, due_ms: int) -> None:
+    """Once a timer's firing has been dealt with, no deadline up to its moment is left, whether the head named it or not."""
+    record = watcher.last.get(execution)
+    if record is not None and not record.head.status.is_terminal:
+        late = [task for task in record.head.open.values() if 0 < task.deadline_ms <= due_ms]
+        require(not late, "a fired timer leaves no passed deadline behind", execution, record.seq, due_ms, late)
 
 
 def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> None:
@@ -105,8 +141,18 @@ def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> Non
         require(all(waits_for_signal(execution, ref) for ref in record.head.open), "nothing stalls", execution, record.seq, record.head)
 
 
+def nothing_is_left(world: World, execution: ExecutionId) -> None:
+    """Of a removed execution there is a tombstone and nothing else."""
+    records = list(world.journal.scan(execution))
+    require([record.head.status for record in records] == [WorkflowStatus.REMOVED], "a removed execution leaves a tombstone alone", execution, records)
+    require(not any(key[0] == execution for key in world.payloads.objects), "its payloads are deleted", execution)
+    require(world.summaries.get(execution) is None, "its summary is deleted", execution)
+    require(not world.logs.lines(execution), "its log lines are deleted", execution)
+
+
 def journal_is_right(
     world: World,
+    watcher: Watcher,
     execution: ExecutionId,
     outcome: Any,
     reports: list[Report],
@@ -114,19 +160,27 @@ def journal_is_right(
     workflow_input: Mapping[str, Any],
 ) -> WorkflowExecution:
     """At the end: each accepted result is what the worker said, and the execution is what a plain interpreter makes of them."""
-    records = list(world.journal.scan(execution))
+    records = watcher.records[execution]
+    ended = [record for record in records if record.head.status.is_terminal]
+    is_cut_short = bool(ended) and ended[0].head.status is WorkflowStatus.REMOVED
+    if not is_cut_short:
+        records = [record for record in records if record.head.status is not WorkflowStatus.REMOVED]
     graph = graph_of(world.plain, execution.namespace, records[0].head.definition)
     folded = fold(execution, records, graph)
+    _load_payloads(world, execution, folded)
     endings = _endings(execution, records, folded, outcome)
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
         if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
             require(ending.status.is_terminal, "no accepted result is lost", execution, report)
     wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN)).run()
+    for task, wanted_input in zip(folded.tasks, wanted.inputs, strict=False):
+        if not isinstance(task.input, PayloadRef):
+            require((task.input or {}) == wanted_input, "an input is that of a plain interpreter", execution, task.ref, task.attempt, task.input, wanted_input)
     got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in folded.tasks]
     cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated)), None)
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
-    if cut is not None or timed_out:
+    if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
         require(got == wanted_tasks, "the tasks are those of a plain interpreter, up to the cut", execution, got, wanted_tasks)
         return folded
@@ -139,9 +193,25 @@ def journal_is_right(
     return folded
 
 
+def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecution) -> None:
+    """In place of references; payloads of a removed execution are gone, and stay references."""
+
+    def load(value: Any) -> Any:
+        is_there = isinstance(value, PayloadRef) and (execution, value.key) in world.payloads.objects
+        return read_payload(world.plain, execution, value) if is_there else value
+
+    folded.input, folded.output, folded.variables = load(folded.input), load(folded.output), load(folded.variables)
+    for task in folded.tasks:
+        task.input, task.output = load(task.input), load(task.output)
+
+
 def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any) -> dict[tuple[str, int], Ending]:
     """How each attempt ended by the journal. What a worker reported must be what its function does."""
     by_id = {task.task_id: task for task in folded.tasks}
+
+    def output_of(event: TaskUpdated, task: TaskExecution) -> dict[str, Any]:
+        return dict(task.output or {}) if isinstance(event.output, PayloadRef) else dict(event.output or {})
+
     found: dict[tuple[str, int], Ending] = {}
     calls: dict[str, int] = {}
     for record in records:
@@ -153,9 +223,9 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
                     calls[task.task_id] = call + 1
                 elif task.task_type != "WAIT":
                     said = outcome(task.ref, task.attempt)
-                    require((event.status, event.output) in said, "a result is what the worker said", execution, event, said)
+                    require((event.status, output_of(event, task)) in said, "a result is what the worker said", execution, event, said)
                 if event.status is not TaskStatus.IN_PROGRESS:
-                    found[task.ref, task.attempt] = Ending(event.status.value, dict(event.output or {}), event.reason)
+                    found[task.ref, task.attempt] = Ending(event.status.value, output_of(event, task), event.reason)
     end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate
+from batuta_core.engine import catalog, operate, query
 from batuta_core.engine.fetch import graph_of
-from batuta_core.engine.ports import NullLog
+from batuta_core.engine.ports import Incoming, NullLog, Outgoing
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
-from batuta_core.model.error import BatutaError, WorkflowNotFound
-from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import TaskMessage
+from batuta_core.model import ids
+from batuta_core.model.error import BatutaError, TokenRefused, WorkflowNotFound
+from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
@@ -23,6 +25,7 @@ from tests.simulation import invariants
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
 
 NAMESPACE = "sim"
+PATIENCE_MS = 3 * 24 * 3600 * 1000  # longer than all that the workloads wait for; the resending of old messages comes later
 
 
 def no_javascript(source: str) -> str | None:
@@ -37,6 +40,8 @@ class Plan:
     has_sdk: bool = True
     has_http: bool = False
     has_operations: bool = False
+    retention_s: int = 0
+    is_calm: bool = False  # no faults at all: then nothing may be sent twice
     is_losing: float = 0.0  # how likely a worker dies over a task
     is_handing_back: float = 0.0
     is_fifo_kept: bool = True
@@ -58,28 +63,41 @@ def draw_plan(random: Random) -> Plan:
     has_timeouts = random.random() < 0.4
     workloads = [draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name) for n in range(random.choice((1, 1, 2)))]
     kind = random.random()
+    if random.random() < 0.1:
+        return Plan(workloads=workloads, failure_name=failure_name, is_calm=True)
     return Plan(
         workloads=workloads,
         has_sdk=kind < 0.8,
         has_http=kind > 0.6,
         has_operations=random.random() < 0.3,
+        retention_s=random.choice((60, 5000)) if random.random() < 0.1 else 0,
         is_losing=random.choice((0.0, 0.0, 0.1, 0.5)),
-        is_handing_back=random.choice((0.0, 0.0, 0.2)),
+        is_handing_back=random.choice((0.0, 0.0, 0.2, 0.7)),
         is_fifo_kept=random.random() < 0.7,
         skew_ms=random.choice((0, 0, 3000)),
         failure_name=failure_name,
     )
 
 
-def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None) -> Run:
-    """Raises Violation, or whatever else went wrong."""
+def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None, runs: list[Run] | None = None) -> Run:
+    """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
     plan = draw_plan(random)
-    faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(3, 12))
-    return run_plan(plan, seed, faults, hits, trace)
+    faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
+    if plan.is_calm:
+        faults = NoFaults()
+    return run_plan(plan, seed, faults, hits, trace, runs)
 
 
-def run_plan(plan: Plan, seed: int, faults: Faults | None = None, hits: Hits | None = None, trace: list[str] | None = None) -> Run:
+def run_plan(
+    plan: Plan,
+    seed: int,
+    faults: Faults | None = None,
+    hits: Hits | None = None,
+    trace: list[str] | None = None,
+    runs: list[Run] | None = None,
+) -> Run:
+    """Raises Violation, or whatever else went wrong."""
     watcher = invariants.Watcher()
     world = World(
         seed,
@@ -87,11 +105,14 @@ def run_plan(plan: Plan, seed: int, faults: Faults | None = None, hits: Hits | N
         hits=hits,
         is_fifo_kept=plan.is_fifo_kept,
         skew_ms=plan.skew_ms,
+        retention_s=plan.retention_s,
         log=StrictLog(),
         on_append=watcher,
     )
     world.trace = trace
     run = Run(world, watcher)
+    if runs is not None:
+        runs.append(run)
     for workload in plan.workloads:
         catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions) if workload.task_definitions else None
         catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
@@ -105,6 +126,11 @@ def run_plan(plan: Plan, seed: int, faults: Faults | None = None, hits: Hits | N
     if plan.has_operations:
         _draw_operations(run, plan)
     world.on_step = lambda: _look(run)
+    world.on_done = functools.partial(_look_at_fired, run)
+    if plan.is_calm:
+        world.queues.on_send = _Once()
+    else:
+        _Forger(run)
     world.run()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     return run
@@ -113,6 +139,58 @@ def run_plan(plan: Plan, seed: int, faults: Faults | None = None, hits: Hits | N
 def _look(run: Run) -> None:
     if not run.world.is_busy:
         invariants.nothing_stalls(run.world, run.watcher, functools.partial(_is_signal, run))
+
+
+def _look_at_fired(run: Run, queue: str, done: list[Incoming]) -> None:
+    if queue == run.world.queues.inbox and not run.world.skew_ms and not run.world.is_busy:
+        for received in done:
+            try:
+                message = InboxMessage.parse(received.text, run.world.plain.signer)
+            except (TokenRefused, NotOurs):
+                continue
+            if isinstance(message.event, TimerFired):
+                invariants.a_fired_timer_is_acted_upon(run.watcher, message.execution, message.event.due_ms)
+
+
+class _Once:
+    """Without faults nothing is sent twice: no task, no timer, no event."""
+
+    def __init__(self) -> None:
+        self._sent: set[tuple[str, str]] = set()
+
+    def __call__(self, queue: str, message: Outgoing) -> None:
+        key = (queue, message.text)
+        invariants.require(key not in self._sent, "without faults nothing is sent twice", queue, message.text)
+        self._sent.add(key)
+
+
+class _Forger:
+    """Somebody who may send to the decider queue, and therefore tries: results without the task's token, and noise."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._left = run.world.random.choice((0, 0, 3))
+        run.world.sources.append(self._ready)
+
+    def _ready(self) -> list[Action]:
+        return [Action("forger", self._forge)] if self._left and self._run.watcher.last else []
+
+    def _forge(self) -> None:
+        self._left -= 1
+        world = self._run.world
+        execution, record = world.random.choice(sorted(self._run.watcher.last.items(), key=lambda item: item[0]))
+        places = [task.place for task in record.head.open.values()] or [TaskPlace(1, 0)]
+        done = TaskUpdated(place=world.random.choice(places), status=TaskStatus.COMPLETED, output={"forged": True}, started_ms=1)
+        old = world.plain.signer.task_token(execution, TaskPlace(99, 0), 1)
+        texts = [
+            InboxMessage(execution=execution, event=done, token=old, attempt=1).to_text(),
+            InboxMessage(execution=execution, event=TimerFired(timer=1, due_ms=world.now_ms + 10**9), token=old, attempt=1).to_text(),
+            InboxMessage(execution=execution, event=WorkflowTerminated(op="forged"), token=old, attempt=1).to_text(),
+            "noise",
+            '{"v":1}',
+        ]
+        outgoing = Outgoing(world.random.choice(texts), group=str(execution), dedup=f"forged{self._left}")
+        world.io("queues.send", world.queues.send, world.queues.inbox, [outgoing])
 
 
 def _is_signal(run: Run, execution: ExecutionId, ref: str) -> bool:
@@ -135,10 +213,18 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
         def said(ref: str, attempt: int, workload: Workload = workload) -> list[tuple[TaskStatus, Mapping[str, Any]]]:
             return [(outcome.status, outcome.output) for outcome in (workload.outcome(ref, attempt, call) for call in range(3))]
 
-        mine = [report for report in reports if report.task_id]
-        folded = invariants.journal_is_right(run.world, execution, said, mine, frozen, workload.input)
-        summary = run.world.summaries.get(execution)
-        invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
+        is_removed = record.head.status is WorkflowStatus.REMOVED
+        invariants.require(not plan.retention_s or is_removed, "what is kept for a time is removed in the end", execution, record.head)
+        if is_removed:
+            invariants.nothing_is_left(run.world, execution)
+        if is_removed and workload.large:
+            continue  # some of what would be compared is gone
+        lasted_ms = (record.head.ended_ms or record.at_ms) - record.head.created_ms
+        invariants.require(is_removed or lasted_ms < PATIENCE_MS, "nothing waits for the last resorts", execution, lasted_ms)
+        folded = invariants.journal_is_right(run.world, run.watcher, execution, said, reports, frozen, workload.input)
+        if not is_removed:
+            summary = run.world.summaries.get(execution)
+            invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
         _judge_failure_workflow(run, execution, folded.output)
 
 
@@ -173,21 +259,54 @@ def _start(run: Run, workload: Workload) -> None:
 def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
-        if random.random() < 0.5:
+        for operation in random.sample((_terminate, _remove, _read, _read, _write_log, _write_log, _register), random.randint(1, 4)):
             moment = run.world.now_ms + random.choice((0, 10, 4000, 70_000))
-            run.world.agenda.append((moment, Action("terminate", functools.partial(_terminate, run, workload))))
+            run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
 
 
-def _terminate(run: Run, workload: Workload) -> None:
-    execution = run.executions.get(workload.name)
-    if execution is not None:
-        try:
-            operate.terminate(run.world.ports, execution, "by the user")
-        except WorkflowNotFound:
-            pass
-        except BatutaError as error:
-            if error.retryable:
-                raise
+def _operation(work: Callable[[Run, ExecutionId], object]) -> Callable[[Run, Workload], None]:
+    """A user's call on the workload's execution; what speaks against it is the user's business, a throttle the schedule's."""
+
+    @functools.wraps(work)
+    def call(run: Run, workload: Workload) -> None:
+        execution = run.executions.get(workload.name)
+        if execution is not None:
+            try:
+                work(run, execution)
+            except BatutaError as error:
+                if error.retryable:
+                    raise
+
+    return call
+
+
+@_operation
+def _terminate(run: Run, execution: ExecutionId) -> None:
+    operate.terminate(run.world.ports, execution, "by the user", is_failure_workflow_wanted=run.world.random.random() < 0.2)
+
+
+@_operation
+def _remove(run: Run, execution: ExecutionId) -> None:
+    operate.remove(run.world.ports, execution, is_archived=run.world.random.random() < 0.5)
+
+
+@_operation
+def _read(run: Run, execution: ExecutionId) -> None:
+    shown = query.workflow_json(run.world.ports, execution)
+    for task in shown["tasks"][:2]:
+        query.log_lines(run.world.ports, execution.namespace, task["taskId"])
+
+
+@_operation
+def _write_log(run: Run, execution: ExecutionId) -> None:
+    operate.add_log(run.world.ports, execution.namespace, ids.task_id(execution.workflow_id, 1, 0), "a line")
+
+
+def _register(run: Run, workload: Workload) -> None:
+    """The same definitions once more, as a worker that starts does."""
+    if workload.task_definitions:
+        catalog.register_tasks(run.world.ports, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(run.world.ports, NAMESPACE, [workload.definition], no_javascript)
 
 
 class StrictLog(NullLog):
@@ -248,7 +367,7 @@ def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
         return workload.outcome(ref, attempt, call) if workload else Outcome(output={"handled": ref})
 
     def for_sdk(message: TaskMessage) -> Outcome:
-        return outcome(message.task_type, message.ref, message.attempt, message.polls)
+        return outcome(message.task_type, message.ref, message.attempt, message.call)
 
     def for_http(task: Mapping[str, Any]) -> Outcome:
         return outcome(task["taskType"], task["referenceTaskName"], task["retryCount"] + 1, task["pollCount"] - 1)

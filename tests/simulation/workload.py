@@ -12,6 +12,7 @@ from batuta_core.model.execution import TaskStatus
 from batuta_core.simulator.worker import Outcome
 
 SIGNAL_TASK = "signal"
+LARGE = 40_000  # characters: more than a record takes in
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Workload:
     timeout_s: int = 0
     has_timeouts: bool = False
     failing: float = 0.25
+    large: float = 0.0  # how likely an output is one that does not fit into a record
     variables: dict[str, Any] = field(default_factory=dict)
     failure_workflow: str = ""
 
@@ -51,7 +53,7 @@ class Workload:
     def outcome(self, ref: str, attempt: int, call: int) -> Outcome:
         """What the worker's function makes of its ``call``-th call (from 0) in an attempt."""
         random = Random(zlib.crc32(f"{self.seed}/{ref}/{attempt}/{min(call, 2)}".encode()))
-        output = {"n": random.randint(0, 3), "ref": ref, "attempt": attempt, "text": "x" * random.choice((0, 3, 40))}
+        output = {"n": random.randint(0, 3), "ref": ref, "attempt": attempt, "text": "x" * random.choices((0, 3, 40, LARGE), (10, 10, 10, self.large))[0]}
         if call == 0 and random.random() < 0.12:
             callback = random.choice((0, 2, 40))
             return Outcome(status=TaskStatus.IN_PROGRESS, output={"part": call}, callback_after_s=callback, is_slow=random.random() < 0.3)
@@ -76,6 +78,7 @@ def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str
         timeout_s=random.choice((20, 120, 4000)) if has_timeouts and random.random() < 0.3 else 0,
         has_timeouts=has_timeouts,
         failing=random.choice((0.0, 0.2, 0.5)),
+        large=5.0 if random.random() < 0.2 else 0.0,
         variables={"v0": 1} if random.random() < 0.5 else {},
         failure_workflow=failure_workflow,
     )

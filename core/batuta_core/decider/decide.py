@@ -156,7 +156,7 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
     is_mark = mark is not None and mark.timer == event.timer
     if not step.is_running:
         if is_mark and 0 < _next_due(step) <= step.now_ms:
-            outcome.remove(step)
+            (outcome.purge if step.status is WorkflowStatus.REMOVED else outcome.remove)(step)
         return is_mark
     did = _miss_workflow_deadline(step)
     for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
@@ -263,7 +263,9 @@ def _next_due(step: Step) -> int:
     """Epoch ms of the earliest deadline of the execution; 0 when there is none."""
     if not step.is_running:
         keep_s = step.before.about.retention_s
-        return step.ended_ms + keep_s * 1000 if keep_s and step.status is not WorkflowStatus.REMOVED else 0
+        if step.status is WorkflowStatus.REMOVED:
+            return outcome.purge_due_ms(step)
+        return step.ended_ms + keep_s * 1000 if keep_s else 0
     dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
     if workflow := _workflow_deadline(step):
         dues.append(workflow)

@@ -30,11 +30,11 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
     node = step.graph.node(task.ref)
     match event:
         case TaskUpdated():
-            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.take):
+            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
                 return False
             _updated(step, node, task, event, event_index)
         case TaskStarted():
-            if task.status is TaskStatus.SCHEDULED and 0 <= event.take < task.polls:
+            if _is_late(task, event.call) or (task.is_leased and not event.is_leased):
                 return False
             _started(step, node, task, event)
         case TaskHeartbeat():
@@ -43,6 +43,8 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
             step.change(task, {"updated_ms": step.now_ms})
             step.keep(node, replace(task, updated_ms=step.now_ms))
         case TaskHandedBack():
+            if task.is_leased:
+                return False  # an HTTP worker has taken it since, and its message is gone
             _handed_back(step, node, task)
         case TaskDeadLettered():
             _dead_lettered(step, node, task, event)
@@ -57,12 +59,9 @@ def _open_at(step: Step, place: TaskPlace) -> OpenTask | None:
     return next((task for task in step.open.values() if task.place == place), None)
 
 
-def _is_late(task: OpenTask, take: int) -> bool:
-    """Whether a worker that took the task after ``take`` takes wants it called again although it is on its way already: to
-    the queue, or in the hands of who took it since. Its own beginning, if it was reported, counts as one take."""
-    if take < 0:
-        return False
-    return task.polls > take + (task.status is TaskStatus.IN_PROGRESS)
+def _is_late(task: OpenTask, call: int) -> bool:
+    """Whether a worker speaks of a call after which the task has been sent out again."""
+    return 0 <= call < task.calls
 
 
 def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None:
@@ -72,7 +71,7 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
         started_ms=task.started_ms or event.started_ms or step.now_ms,
         updated_ms=step.now_ms,
         callback_s=0,
-        polls=task.polls + 1 if event.take < 0 else event.take + 1,
+        polls=task.polls + 1,
         worker_id=event.worker_id or "",
         is_leased=event.is_leased,
     )
@@ -85,8 +84,7 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
 
 def _updated(step: Step, node: Node, task: OpenTask, event: TaskUpdated, event_index: int) -> None:
     if event.started_ms and task.status is TaskStatus.SCHEDULED:  # the SDK reports the beginning of a short task with its end
-        polls = max(task.polls, event.take + 1) if event.take >= 0 else task.polls + 1
-        task = replace(task, started_ms=task.started_ms or event.started_ms, polls=polls)
+        task = replace(task, started_ms=task.started_ms or event.started_ms, polls=task.polls + 1)
     # By reference the worker is left as it is; a worker's own report overwrites it, with nothing too (Conductor).
     task = replace(task, worker_id=event.worker_id or ("" if not event.is_merged else task.worker_id))
     reason = None if event.reason is None else event.reason[:REASON_MAX_CHARS]
@@ -106,7 +104,7 @@ def _updated(step: Step, node: Node, task: OpenTask, event: TaskUpdated, event_i
 def _in_progress(step: Step, node: Node, task: OpenTask, event: TaskUpdated, reason: str | None, output: Any, output_event: int) -> None:
     """The worker's function wants to be called again; other types stay as they are, with another output."""
     callback_s = task.callback_s if event.callback_after_s is None else event.callback_after_s
-    task = replace(task, updated_ms=step.now_ms, callback_s=callback_s, output_record=step.draft.seq)
+    task = replace(task, updated_ms=step.now_ms, callback_s=callback_s, output_record=step.draft.seq, calls=task.calls + 1)
     if node.type.is_worker:
         task = outcome.scheduled_again(step, node, task, due_ms=step.now_ms + callback_s * 1000 if callback_s else 0)
     else:

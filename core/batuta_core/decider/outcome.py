@@ -10,7 +10,7 @@ from batuta_core.decider.known import DefinitionName, Missing, Needs, NotStartab
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
 from batuta_core.model import ids
-from batuta_core.model.command import Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import Command, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import check_size
@@ -29,6 +29,7 @@ _WORKFLOW_STATUS_OF = {
 FAILURE_WORKFLOW_KEY = "conductor.failure_workflow"  # Conductor's key in the output of the failed execution
 FAILED_REFS_MAX = 100  # more names than that would make the head grow; the folded execution lists all
 _MAX_REASON_TASKS = 20
+PURGE_AFTER_MS = 120_000  # twice as long as any function lives
 
 
 def task_succeeded(step: Step, node: Node) -> None:
@@ -139,16 +140,33 @@ def finish(
     _cancel_open_tasks(step)
     step.output = _workflow_output(step, failed) if output is None else output
     step.end(status, reason)
-    step.last = (WriteSummary(),)
+    step.last = (WriteSummary(), *_undone(step))
     if status is not WorkflowStatus.COMPLETED and is_failure_handled:
         _handle_failure(step, failed)
 
 
 def remove(step: Step) -> None:
-    """Leaves a tombstone: an ended head that keeps the order to delete everything else."""
+    """Leaves a tombstone. What the execution left is deleted some time later (``purge``)."""
     _cancel_open_tasks(step)
     step.end(WorkflowStatus.REMOVED, step.reason)
+    step.last = _undone(step)
+
+
+def purge_due_ms(step: Step) -> int:
+    """When a removed execution is to be purged: once nobody lives any more who read an older head and may yet write behind
+    it, since a record that is deleted can be written again. 0 when that is done, or not wanted."""
+    is_wanted = step.status is WorkflowStatus.REMOVED and Purge() not in step.last
+    return step.ended_ms + PURGE_AFTER_MS if is_wanted else 0
+
+
+def purge(step: Step) -> None:
+    """Orders the deletion of everything but the tombstone."""
     step.last = (Purge(),)
+
+
+def _undone(step: Step) -> tuple[Command, ...]:
+    """Last commands of an end before this one. Whoever ended the execution then may have died before carrying them out."""
+    return tuple(command for command in step.last if not isinstance(command, WriteSummary))
 
 
 def _cancel_open_tasks(step: Step) -> None:

@@ -48,6 +48,10 @@ class Due(NamedTuple):
 def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
     """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none."""
     limits = node.timeouts
+    if not node.type.is_worker:  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
+        if task.due_ms:
+            yield Due(task.due_ms, Deadline.DUE)
+        return
     if limits.policy is not TimeoutPolicy.ALERT_ONLY:
         if limits.total_ms:
             yield Due(_total_at_ms(task, limits.total_ms), Deadline.TOTAL)
@@ -55,10 +59,7 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
             yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
         if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
             yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
-    if not node.type.is_worker:
-        if task.due_ms:
-            yield Due(task.due_ms, Deadline.DUE)
-    elif task.status is TaskStatus.SCHEDULED:
+    if task.status is TaskStatus.SCHEDULED:
         yield Due(task.sent_ms + RESEND_MS if task.sent_ms else task.due_ms - DELAY_MAX_MS, Deadline.DELIVERY)
     elif limits.response_ms:
         yield Due(task.updated_ms + task.callback_s * 1000 + limits.response_ms, Deadline.RESPONSE)

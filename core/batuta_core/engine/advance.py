@@ -75,18 +75,22 @@ def _from_the_start(events: Sequence[Event]) -> Sequence[Event]:
     return events[starts[0] :] if starts else ()
 
 
-def _look_after(ports: Ports, execution: ExecutionId, newest: Record, guarded: int) -> None:
-    """A guard has fired: what the API's record ``guarded`` commanded and the head still relies on is dispatched again,
-    unless the API noted that it came to the end."""
-    if newest.seq < guarded:
+def _look_after(ports: Ports, execution: ExecutionId, newest: Record, seq: int) -> None:
+    """A guard has fired: what the API's record ``seq`` commanded and the head still relies on is dispatched again, unless
+    the API noted that it came to the end.
+
+    It notes so only after every guarded record before it: so one number says it of all of them.
+    """
+    if newest.seq < seq:
         return  # it was never written, and its writer is no more
-    record = newest if newest.seq == guarded else ports.journal.read(execution, [guarded]).get(guarded)
+    record = newest if newest.seq == seq else ports.journal.read(execution, [seq]).get(seq)
     still_open = [command for command in record.commands if _is_open(command, newest)] if record else []
-    if not still_open:
+    if record is None or not still_open:
         return
     summary = ports.summaries.get(execution)
-    if summary is None or summary.dispatched != guarded:
+    if summary is None or summary.dispatched < seq:
         dispatch(ports, execution, newest, still_open)
+        ports.summaries.note_dispatched(execution, seq, after=record.head.guards[0])
 
 
 def _is_open(command: Command, newest: Record) -> bool:

@@ -50,13 +50,15 @@ def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Ite
             _start_failure_workflow(ports, execution, newest, command)
         elif isinstance(command, Purge):
             _purge(ports, execution, newest)
-    is_kept = newest.head.status is not WorkflowStatus.REMOVED
+    if newest.head.status is WorkflowStatus.REMOVED:
+        return
     is_noted = False
-    if is_kept and WriteSummary() in wanted:
+    if WriteSummary() in wanted:
         graph = graph_of(ports, execution.namespace, newest.head.definition)
-        is_noted = ports.summaries.write(summary_of(execution, newest, graph, dispatched=newest.seq if is_guarded else 0))
-    if is_kept and is_guarded and not is_noted:
-        ports.summaries.note_dispatched(execution, newest.seq)
+        dispatched = 1 if is_guarded and newest.seq == 1 else 0
+        is_noted = ports.summaries.write(summary_of(execution, newest, graph, dispatched)) and dispatched > 0
+    if is_guarded and not is_noted:
+        ports.summaries.note_dispatched(execution, newest.seq, after=newest.head.guards[0])
 
 
 # --- tasks
@@ -116,7 +118,7 @@ def task_message(ports: Ports, execution: ExecutionId, head: Head, graph: Graph,
         scheduled_ms=task.scheduled_ms,
         correlation_id=head.about.correlation_id,
         priority=head.about.priority,
-        polls=task.polls,
+        call=task.calls,
         timeout_s=limits.task_ms // 1000,
         response_timeout_s=limits.response_ms // 1000,
         total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
@@ -127,7 +129,7 @@ def task_message(ports: Ports, execution: ExecutionId, head: Head, graph: Graph,
 # --- ended executions
 
 
-def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched: int = 0) -> Summary:
+def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched: int) -> Summary:
     head, about = newest.head, newest.head.about
     return Summary(
         execution=execution,
@@ -152,6 +154,8 @@ def _start_failure_workflow(ports: Ports, execution: ExecutionId, newest: Record
     """Sends the start to the decider, as the first event of an execution whose id is derived: a repeat finds it begun."""
     child = ExecutionId(execution.namespace, command.workflow_id)
     event = started_by_failure(ports, execution, newest, command, child)
+    if event is None:
+        return
     text = InboxMessage(execution=child, event=event).to_text(ports.signer)
     ports.queues.send(timers.inbox_queue(ports), [Outgoing(text, group=str(child), dedup=ids.short_hash(text))])
 

@@ -22,10 +22,15 @@ from batuta_core.model.record import Record
 _LOADED_MAX_BYTES = 2 * 1024 * 1024
 
 
-def started_by_failure(ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow, child: ExecutionId) -> WorkflowStarted:
-    """The first event of the failure workflow; equal for every repeat, since the failed execution has ended."""
+def started_by_failure(
+    ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow, child: ExecutionId
+) -> WorkflowStarted | None:
+    """The first event of the failure workflow. None when the failed execution was purged since, which is done after the
+    failure workflow was sent off."""
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     records = list(ports.journal.scan(execution))
+    if not records or records[0].seq != 1:
+        return None
     failed = fold(execution, records, graph)
     budget = [_LOADED_MAX_BYTES]
 

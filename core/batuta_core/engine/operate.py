@@ -21,7 +21,7 @@ from batuta_core.model.event import Event, TaskHeartbeat, TaskPlace, TaskUpdated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
-from batuta_core.model.record import Head, OpenTask, Record
+from batuta_core.model.record import Head, OpenTask, Record, guarded
 
 _TRIES = 30  # many HTTP workers may report on the branches of one execution at once; one of them wins each round
 
@@ -52,8 +52,8 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent) -> Reco
         decision = decide_with(ports, execution, newest, [event]) if event else None
         if event is None or decision is None or decision.record is None:
             return newest
-        record, raw = spill(ports, execution, decision.record)
-        is_guarded = bool(record.commands)
+        is_guarded = bool(decision.record.commands)
+        record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
         if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:

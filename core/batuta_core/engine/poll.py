@@ -2,7 +2,10 @@
 
 The poll receives from the same queue as the SDK does, records that the worker holds the task, deletes the message, and
 only then answers. A task that was handed out comes back when its response timeout, or the lease where it has none, is
-over. The message would bring a crashed poll back, but not surely to another poll: an SDK worker on the same queue may
+over. A task that an SDK worker has begun is taken all the same: its message is here, so that worker has lost its lease or
+handed it back, and the news may still be on its way.
+
+The message would bring a crashed poll back, but not surely to another poll: an SDK worker on the same queue may
 finish the task and delete it. So a timer that the poll arms has a guard, as with every API call (found by the simulator).
 """
 
@@ -18,7 +21,6 @@ from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, PollData, Ports, QueueMissing
 from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
 from batuta_core.model.event import Event, TaskStarted
-from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.record import OpenTask, Record
@@ -64,8 +66,9 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
 
     def make(newest: Record) -> Event | None:
         task = newest.head.open.get(message.ref)
-        is_deliverable = task is not None and task.place == message.place and task.status is TaskStatus.SCHEDULED
-        return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True) if is_deliverable else None
+        if task is None or task.place != message.place or task.calls != message.call or task.is_leased:
+            return None
+        return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 
     try:
         newest = operate.operate(ports, message.execution, make)

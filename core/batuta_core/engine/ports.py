@@ -51,7 +51,8 @@ class Journal(Protocol):
         """The records from number ``first`` on, in order, page by page."""
 
     def purge(self, execution: ExecutionId, keep: int) -> None:
-        """Deletes the records below number ``keep``. Repeats do nothing more."""
+        """Deletes the records below number ``keep``, the first one first: a journal without it is known to be going. Repeats do
+        nothing more."""
 
 
 # A tombstone outlives every message (SQS: 14 days at most).
@@ -160,7 +161,7 @@ class Summary:
 
     execution: ExecutionId
     record: int  # the record that it reflects
-    dispatched: int = 0  # the last record whose commands an API call has carried out to the end; 0: none is known
+    dispatched: int = 0  # all records up to it that have a guard are known to be dispatched
     status: WorkflowStatus
     name: str
     version: int
@@ -202,8 +203,8 @@ class Summaries(Protocol):
     def write(self, summary: Summary) -> bool:
         """Only over a smaller record number; False when it was not smaller. ``dispatched`` is left alone when it is 0."""
 
-    def note_dispatched(self, execution: ExecutionId, record: int) -> None:
-        """Sets ``dispatched``, only over a smaller number."""
+    def note_dispatched(self, execution: ExecutionId, record: int, after: int) -> None:
+        """Sets ``dispatched`` to ``record``, only over a smaller number that is at least ``after``."""
 
     def get(self, execution: ExecutionId) -> Summary | None: ...
 

@@ -19,7 +19,7 @@ from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
-from batuta_core.model.record import Record
+from batuta_core.model.record import Record, guarded
 
 PRIORITY_MAX = 99  # Conductor's range is 0 to 99
 
@@ -100,7 +100,7 @@ def _begin(execution: ExecutionId, event: WorkflowStarted, ports: Ports) -> bool
     record = decide_with(ports, execution, None, [event]).record
     if record is None:
         raise RuntimeError(f"{execution}: a start that decides nothing")
-    record, raw = spill(ports, execution, record)
+    record, raw = spill(ports, execution, guarded(record))
     timers.send_guard(ports, execution, record.seq)
     if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
         raise Unavailable("the start took longer than its guard waits; nothing was started")

@@ -81,7 +81,8 @@ class WriteSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purge:
-    """Delete all that a removed execution left: payloads, logs, summary, and every record but the tombstone."""
+    """Delete all that a removed execution left: payloads, logs, summary, and every record but the tombstone. Comes last: what
+    else is to be done may need them."""
 
     def to_dict(self) -> dict[str, Any]:
         return {"c": "purge"}

@@ -2,9 +2,9 @@
 
 Tasks are named by their place (the record that scheduled them and their rank in it), which
 is what a task id says beyond the execution. ``op`` names the request or message that brought
-the event: an API call knows its own record by it when the reply to a write was lost. ``take`` says
-how often the attempt had been taken before, as the task's message told its worker: what a worker
-reports of an earlier take than the present one comes too late. -1 where nobody knows.
+the event: an API call knows its own record by it when the reply to a write was lost. ``call`` is the
+number in the task's message: how often the worker's function had asked to be called again. What is
+reported of an earlier call than the present one comes too late. -1 where nobody knows.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TaskStarted:
     worker_id: str | None = None
     started_ms: int = 0  # 0: now
     is_leased: bool = False
-    take: int = -1
+    call: int = -1
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "task_started", "task": list(self.place), "op": self.op}
@@ -105,8 +105,8 @@ class TaskStarted:
             out["start"] = self.started_ms
         if self.is_leased:
             out["leased"] = True
-        if self.take >= 0:
-            out["take"] = self.take
+        if self.call >= 0:
+            out["call"] = self.call
         return out
 
     @classmethod
@@ -117,7 +117,7 @@ class TaskStarted:
             worker_id=data.get("w"),
             started_ms=data.get("start", 0),
             is_leased=data.get("leased", False),
-            take=data.get("take", -1),
+            call=data.get("call", -1),
         )
 
 
@@ -134,7 +134,7 @@ class TaskUpdated:
     worker_id: str | None = None
     callback_after_s: int | None = None  # None: leave it as it is
     started_ms: int = 0
-    take: int = -1
+    call: int = -1
     logs: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,8 +153,8 @@ class TaskUpdated:
                 out[key] = value
         if self.callback_after_s is not None:
             out["cb"] = self.callback_after_s
-        if self.take >= 0:
-            out["take"] = self.take
+        if self.call >= 0:
+            out["call"] = self.call
         return out
 
     @classmethod
@@ -169,7 +169,7 @@ class TaskUpdated:
             worker_id=data.get("w"),
             callback_after_s=data.get("cb"),
             started_ms=data.get("start", 0),
-            take=data.get("take", -1),
+            call=data.get("call", -1),
             logs=tuple(data.get("logs", ())),
         )
 

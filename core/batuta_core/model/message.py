@@ -112,7 +112,7 @@ class TaskMessage:
     priority: int = 0
     domain: str | None = None
     iteration: int = 0
-    polls: int = 0  # how often the attempt was taken before: the ``take`` of what the worker reports
+    call: int = 0  # how often the function asked to be called again; what the worker reports says so, too
     timeout_s: int = 0
     response_timeout_s: int = 0
     total_deadline_ms: int = 0
@@ -139,7 +139,7 @@ class TaskMessage:
             ("pri", self.priority),
             ("dom", self.domain),
             ("it", self.iteration),
-            ("polls", self.polls),
+            ("call", self.call),
             ("timeout", self.timeout_s),
             ("response", self.response_timeout_s),
             ("total", self.total_deadline_ms),
@@ -170,7 +170,7 @@ class TaskMessage:
                 priority=data.get("pri", 0),
                 domain=data.get("dom"),
                 iteration=data.get("it", 0),
-                polls=data.get("polls", 0),
+                call=data.get("call", 0),
                 timeout_s=data.get("timeout", 0),
                 response_timeout_s=data.get("response", 0),
                 total_deadline_ms=data.get("total", 0),

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from batuta_core.model.command import Command, command_from_dict
@@ -79,6 +79,7 @@ class OpenTask:
     deadline_ms: int = 0  # the earliest of its deadlines; 0: none
     output_record: int = 0  # the record with its last reported output; 0: none
     polls: int = 0
+    calls: int = 0  # how often the worker's function asked to be called again
     worker_id: str = ""
     is_leased: bool = False  # an HTTP poll took it: no message holds it
     lost: int = 0  # leases lost in earlier messages
@@ -106,6 +107,7 @@ class OpenTask:
             ("dl", self.deadline_ms),
             ("o", self.output_record),
             ("p", self.polls),
+            ("c", self.calls),
             ("w", self.worker_id),
             ("l", self.lost),
             ("h", self.handed_back),
@@ -139,6 +141,7 @@ class OpenTask:
             deadline_ms=get("dl", 0),
             output_record=get("o", 0),
             polls=get("p", 0),
+            calls=get("c", 0),
             worker_id=get("w", ""),
             is_leased="x" in rest,
             lost=get("l", 0),
@@ -208,6 +211,7 @@ class Head:
     failed_refs: tuple[str, ...] = ()
     tolerated: tuple[Tolerated, ...] = ()
     last: tuple[Command, ...] = ()  # an ended execution's last commands
+    guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # the present minute (epoch), and how many records it has seen
 
     def to_dict(self) -> dict[str, Any]:
@@ -235,6 +239,8 @@ class Head:
                 out[key] = value
         if self.reason is not None:
             out["why"] = self.reason
+        if self.guards[1]:
+            out["guards"] = list(self.guards)
         if self.burst[1] > 1:
             out["burst"] = list(self.burst)
         return out
@@ -260,7 +266,8 @@ class Head:
             failed_refs=tuple(get("failed", ())),
             tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
             last=tuple(command_from_dict(item) for item in get("last", ())),
-            burst=tuple(get("burst", (0, 0))),
+            guards=_pair(get("guards", (0, 0))),
+            burst=_pair(get("burst", (0, 0))),
         )
 
 
@@ -376,6 +383,15 @@ class Record:
         """Raises NewerSchema for a record that a newer version wrote."""
         plain = raw if raw[:1] == b"{" else zlib.decompress(raw)
         return cls.from_dict(json.loads(plain.decode("utf-8", "surrogatepass")))
+
+
+def _pair(data: Sequence[int]) -> tuple[int, int]:
+    return data[0], data[1]
+
+
+def guarded(record: Record) -> Record:
+    """The record as one that a guard watches over."""
+    return replace(record, head=replace(record.head, guards=(record.head.guards[1], record.seq)))
 
 
 def pack(plain: bytes) -> bytes:

@@ -60,6 +60,7 @@ class SimulatedQueues:
         self._random = random
         self._is_fifo_kept = is_fifo_kept
         self._count = 0
+        self.on_send: Callable[[str, Outgoing], None] | None = None
         self._queues: dict[str, _Queue] = {}
         self.task_dead_letters = resource_name(stage, "task-dead-letters")
         self.dead_letters = resource_name(stage, "dead-letters")
@@ -77,6 +78,8 @@ class SimulatedQueues:
         found = self._find(queue)
         now_ms = self._now_ms()
         for outgoing in messages:
+            if self.on_send is not None:
+                self.on_send(queue, outgoing)
             if found.is_fifo:
                 key = (outgoing.group, outgoing.dedup)
                 if not outgoing.group or not outgoing.dedup or outgoing.delay_s:

@@ -81,9 +81,9 @@ class SimulatedSummaries:
         self._summaries[summary.execution] = summary
         return True
 
-    def note_dispatched(self, execution: ExecutionId, record: int) -> None:
+    def note_dispatched(self, execution: ExecutionId, record: int, after: int) -> None:
         old = self._summaries.get(execution)
-        if old is not None and old.dispatched < record:
+        if old is not None and after <= old.dispatched < record:
             self._before[execution] = old
             self._summaries[execution] = replace(old, dispatched=record)
 

@@ -64,7 +64,7 @@ class SdkWorker:
             message = TaskMessage.parse(received.text)
             outcome = self._behaviour(message)
             if outcome.is_slow:
-                self._send(message, TaskStarted(place=message.place, op=f"start-{received.receipt}", worker_id=self._name, take=message.polls))
+                self._send(message, TaskStarted(place=message.place, op=f"start-{received.receipt}", worker_id=self._name, call=message.call))
             if outcome.is_lost:
                 return
             if outcome.is_handed_back:
@@ -85,7 +85,7 @@ class SdkWorker:
                 worker_id=self._name,
                 callback_after_s=outcome.callback_after_s,
                 started_ms=world.now_ms,
-                take=message.polls,
+                call=message.call,
             ),
         )
         self.reports.append(Report(message.task_id, outcome.status, outcome.output))

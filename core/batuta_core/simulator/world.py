@@ -51,11 +51,13 @@ class Actor:
     began_ms: int
     skew_ms: int  # how far its clock is off
     life_ms: int = FUNCTION_LIFE_MS
+    has_paused: bool = False
 
 
 @dataclass(slots=True)
 class _Parked:
     actor: Actor
+    until_ms: int
     baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
@@ -96,8 +98,10 @@ class World:
         self.skew_ms = skew_ms
         self.sources: list[Callable[[], list[Action]]] = []
         self.on_step: Callable[[], None] | None = None
+        self.on_done: Callable[[str, list[Incoming]], None] | None = None  # a function has dealt with messages of a queue
         self.trace: list[str] | None = None
         self.agenda: list[tuple[int, Action]] = []  # what users do at given moments
+        self.resume_after_ms = 0  # an actor that waits is not resumed sooner than that while others can run
         self.actor: Actor | None = None
         self._parked: list[_Parked] = []
         self._next_move_ms = BEGIN_MS
@@ -140,7 +144,7 @@ class World:
         if self.actor is None:
             return call(*args, **kwargs)
         self.calls += 1
-        fault = self.faults.choose(site, self.calls)
+        fault = self.faults.choose(site, self.calls, has_paused=self.actor.has_paused)
         if fault is not None:
             self.hits.add(fault.value, site)
         if self.trace is not None:
@@ -175,7 +179,8 @@ class World:
         """The running actor waits; another loop goes on."""
         actor = self.actor
         assert actor is not None
-        parked = _Parked(actor)
+        parked = _Parked(actor, self.now_ms + self.resume_after_ms)
+        actor.has_paused = True
         self._parked.append(parked)
         _POOL.run(self._loop)
         parked.baton.acquire()
@@ -207,12 +212,13 @@ class World:
     def _loop(self) -> None:
         try:
             while not self._is_closing:
-                choices: list[Action | _Parked] = [*self._ready(), *self._parked]
+                resumable = [parked for parked in self._parked if parked.until_ms <= self.now_ms]
+                choices: list[Action | _Parked] = [*self._ready(), *resumable]
                 if not choices:
                     if not self._jump():
                         break
                     continue
-                if self._parked and self.random.random() < 0.1:
+                if not self.resume_after_ms and self._parked and self.random.random() < 0.2:
                     self.now_ms += self.random.randint(100, 15_000)  # a function that waits does not stop the clock
                 chosen = choices[self.random.randrange(len(choices))]
                 if isinstance(chosen, _Parked):
@@ -231,6 +237,8 @@ class World:
         try:
             action.run()
         except (Crash, Unavailable) as error:
+            if isinstance(error, Crash):
+                self._forget()  # the next run is a cold start
             if self.trace is not None:
                 self.trace.append(f"{self.now_ms - BEGIN_MS:>9} {action.name}: {error!r}")
         finally:
@@ -238,12 +246,20 @@ class World:
         if self.on_step is not None:
             self.on_step()
 
+    def _forget(self) -> None:
+        cache = self.plain.cache
+        cache.graphs.clear()
+        cache.records.clear()
+        cache.stored.clear()
+        cache.is_cursor_begun = False
+
     def _jump(self) -> bool:
         """To the next moment at which something happens. False when there is none within the limit."""
         moments = [moment for moment in (self.queues.next_visible_ms(), *(due_ms for due_ms, _action in self.agenda)) if moment is not None]
         moments = [moment for moment in moments if moment > self.now_ms]
         if far := self.far_timers.all():
             moments.append(max(self._next_move_ms, self.now_ms + 1, far[0].due_ms - timers.HORIZON_MINUTES * 60_000))
+        moments.extend(parked.until_ms for parked in self._parked if parked.until_ms > self.now_ms)
         for source in self.wakers:
             moments.extend(moment for moment in source() if moment > self.now_ms)
         moment = min(moments, default=None)
@@ -283,6 +299,8 @@ class World:
             failed = set(handler(batch))
             done = [message.receipt for message in batch if message.message_id not in failed]
             self.io("queues.delete", self.queues.delete, queue, done)
+            if self.on_done is not None:
+                self.on_done(queue, [message for message in batch if message.message_id not in failed])
 
     def _move(self) -> None:
         self._next_move_ms = self.now_ms + 60_000

@@ -55,7 +55,9 @@ class DynamoDefinitions:
             {"Put": {"TableName": self._table.name, "Item": _item(namespace, _workflow_key(*key), key[0], definition), **condition}}
             for key, definition in named.items()
         ]
-        names = [{"Put": {"TableName": self._table.name, "Item": _key(namespace, _name_key(name))}} for name in {name: 0 for name, _ in named}]
+        names = [
+            {"Put": {"TableName": self._table.name, "Item": _key(namespace, _name_key(name))}} for name in {name: 0 for name, _ in named}
+        ]
         refused = self._change(namespace, [*puts, *names])
         if refused is not None:
             name, version = list(named)[refused]

@@ -53,6 +53,7 @@ _NO_RESOURCE = frozenset(
         "InvalidClientTokenId",
         "ExpiredTokenException",
         "InvalidSignatureException",
+        "SignatureDoesNotMatch",
         "KmsAccessDenied",
         "KmsDisabled",
     }

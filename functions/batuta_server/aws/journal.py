@@ -52,9 +52,11 @@ class DynamoJournal:
             yield from map(_record, page)
 
     def purge(self, execution: ExecutionId, keep: int) -> None:
-        """In order, so that what a crash leaves is found again by the repeat."""
+        """The first record by itself, since a batch has no order."""
         if keep > 1:
-            self._table.delete_all(**_of(execution, 1, keep - 1), ProjectionExpression="pk, seq", ConsistentRead=True)
+            self._table.call("DeleteItem", Key=_key(execution, 1))
+        if keep > 2:
+            self._table.delete_all(**_of(execution, 2, keep - 1), ProjectionExpression="pk, seq", ConsistentRead=True)
 
 
 def _key(execution: ExecutionId, seq: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def s3_client(transport: Transport) -> Any:
     from botocore.config import Config
 
     credentials = transport.credentials
-    return boto3.client(
+    return boto3.session.Session().client(  # of its own: the default session is not for threads
         "s3",
         region_name=transport.region,
         endpoint_url=transport.endpoints["s3"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batuta_core.engine.ports import Incoming, Outgoing, QueueMissing, QueueSize
-from batuta_core.model.error import BatutaError, PayloadTooLarge, Unavailable
+from batuta_core.model.error import BatutaError, PayloadTooLarge, ResourceMissing, Unavailable
 from batuta_core.model.message import MESSAGE_MAX_BYTES
 from batuta_server import layout
 from batuta_server.aws.errors import AwsError, is_retriable, to_batuta
@@ -18,9 +19,8 @@ _BATCH_MAX = 10  # quota "messages per batch"
 _WAIT_MAX_S = 20  # quota "long poll"
 _ROUNDS_MAX = 5  # of one batch that is refused in part
 _SENDABLE_AFTER_S = 1.2  # "you must wait at least one second after the queue is created" (SQS API, CreateQueue)
+_WAIT_AGAIN_S = 30  # as long as a function lives
 _KNOWN_S = 60  # for so long ensure_task_queue believes that a queue which was there still is
-
-_TOO_LONG = ("BatchRequestTooLong", "InvalidParameterValue", "InvalidParameterValueException")
 
 
 class SqsQueues:
@@ -32,6 +32,7 @@ class SqsQueues:
         self._urls: dict[str, str] = {}
         self._ensured: dict[str, float] = {}  # when a task queue was last seen (monotonic)
         self._task_attributes: Mapping[str, str] = {}
+        self._waited = -math.inf  # when a send last waited for a queue (monotonic)
 
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
         for batch in _batches(messages):
@@ -39,8 +40,12 @@ class SqsQueues:
             try:
                 self._send(queue, entries)
             except QueueMissing:
-                # A message that finds no queue fails its task. So give a queue that was made a moment ago its second.
+                # A message that finds no queue fails its task, so a queue that was made a moment ago gets its second. Many
+                # queues that will never be must not take all of a function's life, though.
+                if time.monotonic() - self._waited < _WAIT_AGAIN_S:
+                    raise
                 time.sleep(_SENDABLE_AFTER_S)
+                self._waited = time.monotonic()
                 self._send(queue, entries)
 
     def receive(self, queue: str, limit: int, wait_s: int) -> Sequence[Incoming]:
@@ -70,7 +75,7 @@ class SqsQueues:
         if queue in self._urls and time.monotonic() - self._ensured.get(queue, -_KNOWN_S) < _KNOWN_S:
             return
         if not self._task_attributes:
-            self._task_attributes = queue_attributes(layout.TASK_QUEUE, self.arn(layout.TASK_DEAD_LETTERS.name(self._stage)))
+            self._task_attributes = queue_attributes(layout.TASK_QUEUE, self._dead_letters_arn())
         try:
             answer = self._transport.call("sqs", "CreateQueue", {"QueueName": queue, "Attributes": self._task_attributes})
             self._urls[queue] = answer["QueueUrl"]
@@ -86,12 +91,26 @@ class SqsQueues:
 
     # --- inside
 
+    def _dead_letters_arn(self) -> str:
+        try:
+            return self.arn(layout.TASK_DEAD_LETTERS.name(self._stage))
+        except QueueMissing as error:  # registering a definition, QueueMissing's remedy, does not make this one
+            raise ResourceMissing(error.message) from error
+
     def _send(self, queue: str, entries: Sequence[Mapping[str, Any]]) -> None:
         """Those that may go through later are tried again, and only then those that never will are reported."""
-        left, hopeless = list(entries), None
+        left = list(entries)
+        hopeless: BatutaError | None = None
         for round_ in range(1, _ROUNDS_MAX + 1):
-            failed = self._batch("SendMessageBatch", queue, left)
-            hopeless = hopeless or next(filter(_is_hopeless, failed.values()), None)
+            try:
+                failed = self._batch("SendMessageBatch", queue, left)
+            except BatutaError as error:
+                if _is_long(left[0]) and not error.retryable and not isinstance(error, QueueMissing):
+                    raise PayloadTooLarge(error.message, queue=queue) from error
+                raise
+            for entry in left:
+                if _is_hopeless(failed.get(entry["Id"])):
+                    hopeless = hopeless or _refused(queue, entry, failed[entry["Id"]])
             left = [entry for entry in left if entry["Id"] in failed and not _is_hopeless(failed[entry["Id"]])]
             if not left:
                 break
@@ -99,7 +118,7 @@ class SqsQueues:
                 raise Unavailable(f"SendMessageBatch on {queue}: {len(left)} messages were refused {_ROUNDS_MAX} times", queue=queue)
             time.sleep(pause_s(round_))
         if hopeless is not None:
-            raise _refused(queue, hopeless)
+            raise hopeless
 
     def _settle(self, operation: str, queue: str, receipts: Sequence[str], extra: Mapping[str, Any]) -> None:
         """A receipt that is refused as such is no longer valid: its message is deleted already, or somebody else has it."""
@@ -126,8 +145,6 @@ class SqsQueues:
             if error.is_queue_missing:
                 self._urls.pop(queue, None)
                 raise QueueMissing(f"queue {queue} does not exist", queue=queue) from error
-            if operation == "SendMessageBatch" and error.code in _TOO_LONG:
-                raise _refused(queue, {"Code": error.code, "Message": error.message}) from error
             raise to_batuta(error, f"{operation} on {queue}") from error
 
     def _url(self, queue: str) -> str:
@@ -158,7 +175,7 @@ def _batches(messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
     found: list[list[Outgoing]] = []
     room = 0
     for message in messages:
-        size = len(message.text.encode("utf-8", "surrogatepass"))
+        size = _size_bytes(message.text)
         if not found or len(found[-1]) == _BATCH_MAX or size > room:
             found.append([])
             room = MESSAGE_MAX_BYTES
@@ -189,12 +206,20 @@ def _incoming(message: Mapping[str, Any]) -> Incoming:
     )
 
 
-def _is_hopeless(failure: Mapping[str, Any]) -> bool:
-    return bool(failure.get("SenderFault")) and not is_retriable(failure["Code"])
+def _is_hopeless(failure: Mapping[str, Any] | None) -> bool:
+    return failure is not None and bool(failure.get("SenderFault")) and not is_retriable(failure["Code"])
 
 
-def _refused(queue: str, failure: Mapping[str, Any]) -> BatutaError:
+def _is_long(entry: Mapping[str, Any]) -> bool:
+    """Whether its length may be why it is refused; then it is alone in its batch."""
+    return _size_bytes(entry["MessageBody"]) > MESSAGE_MAX_BYTES
+
+
+def _size_bytes(message: str) -> int:
+    return len(message.encode("utf-8", "surrogatepass"))
+
+
+def _refused(queue: str, entry: Mapping[str, Any], failure: Mapping[str, Any]) -> BatutaError:
     """A message that SQS will never take."""
     message = f"{queue} refuses a message: {failure['Code']}: {failure.get('Message', '')}"
-    is_too_long = failure["Code"] == "BatchRequestTooLong" or "must be shorter than" in failure.get("Message", "")
-    return PayloadTooLarge(message, queue=queue) if is_too_long else BatutaError(message, queue=queue)
+    return PayloadTooLarge(message, queue=queue) if _is_long(entry) else BatutaError(message, queue=queue)

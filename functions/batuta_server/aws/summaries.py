@@ -49,14 +49,20 @@ class DynamoSummaries:
             return False
         return True
 
-    def note_dispatched(self, execution: ExecutionId, record: int) -> None:
-        with contextlib.suppress(ConditionFailed):  # there is no summary, or it knows of a later one
+    def note_dispatched(self, execution: ExecutionId, record: int, after: int) -> None:
+        values = {":d": number(record)}
+        if after > 0:
+            condition = "d < :d AND d >= :after"
+            values[":after"] = number(after)
+        else:
+            condition = "attribute_exists(pk) AND (attribute_not_exists(d) OR d < :d)"  # absent is 0
+        with contextlib.suppress(ConditionFailed):  # there is no summary, or it says more already, or too little
             self._table.call(
                 "UpdateItem",
                 Key=_key(execution),
                 UpdateExpression="SET d = :d",
-                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(d) OR d < :d)",
-                ExpressionAttributeValues={":d": number(record)},
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
             )
 
     def get(self, execution: ExecutionId) -> Summary | None:

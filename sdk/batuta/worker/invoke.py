@@ -11,7 +11,7 @@ from batuta.context import LOG_LINE_MAX_CHARS, LogLine, TaskContext, now_ms, wor
 from batuta.outcomes import Fatal, InProgress, RetryLater
 from batuta.plain_readers import InputMismatch
 from batuta.serializer import NotEncodable, dump, size_bytes, to_output
-from batuta.task import TaskFunction
+from batuta.task_function import TaskFunction
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus
 
 

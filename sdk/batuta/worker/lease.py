@@ -35,7 +35,7 @@ class LeaseKeeper:
         self,
         held: Collection[Held],
         change_visibility: ChangeVisibility,
-        move_to_journal: Callable[[Held], Awaitable[None]],
+        move_to_journal: Callable[[Held], None],
         lose: Callable[[Held], None],
         timing: Timing,
     ) -> None:
@@ -49,25 +49,34 @@ class LeaseKeeper:
         while True:
             await asyncio.sleep(self._timing.renew_tick_s)
             try:
-                await self.renew()
+                self._round(time.monotonic())
             except Exception:  # whatever it is, the other leases must be kept
                 logger.exception("leases could not be renewed")
 
-    async def renew(self) -> None:
-        """One round."""
-        now_s = time.monotonic()
+    def _round(self, now_s: float) -> None:
+        """Begins what is due. A request that hangs holds up no other."""
         due: dict[str, list[_Due]] = defaultdict(list)
         for held in list(self._held):
             for message_id, lease in held.leases.items():
-                if now_s - lease.renewed_s >= self._timing.renew_after_s:
+                if now_s - lease.renewed_s >= self._timing.renew_after_s and lease.renewal is None:
                     due[held.queue].append(_Due(held, message_id, lease))
-        batches = [(queue, items[at : at + BATCH_MAX]) for queue, items in due.items() for at in range(0, len(items), BATCH_MAX)]
-        await asyncio.gather(*(self._renew_batch(queue, batch) for queue, batch in batches))
-        for held in list(self._held):
-            if any(now_s - lease.received_s >= self._timing.hold_max_s for lease in held.leases.values()) and not held.is_ending:
-                await self._move_to_journal(held)
+            if any(now_s - lease.received_s >= self._timing.hold_max_s for lease in held.leases.values()):
+                self._move_to_journal(held)
+        for queue, items in due.items():
+            for at in range(0, len(items), BATCH_MAX):
+                batch = items[at : at + BATCH_MAX]
+                task = asyncio.get_running_loop().create_task(self._renew_batch(queue, batch))
+                for item in batch:
+                    item.lease.renewal = task
 
     async def _renew_batch(self, queue: str, batch: Sequence[_Due]) -> None:
+        try:
+            await self._try_batch(queue, batch)
+        finally:
+            for item in batch:
+                item.lease.renewal = None
+
+    async def _try_batch(self, queue: str, batch: Sequence[_Due]) -> None:
         began_s = time.monotonic()
         try:
             failures = await self._change_visibility(queue, [item.lease.receipt for item in batch], self._timing.visibility_s)

@@ -2,7 +2,7 @@
 
 A child is told nothing while its function runs; it is killed when the attempt times out or the worker stops. One that dies by
 itself (a crash, the system's memory limit) fails the call it ran, no other. Children are spawned: a fork of a process
-with threads may hang. They end when their pipe does, so none outlives its worker for longer than its function takes.
+with threads may hang. They watch over their parent and end with it, however it ended.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 import importlib
 import multiprocessing
 import operator
+import os
 import signal
 import threading
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from typing import Any
 
 from batuta.binding import Binding
 from batuta.context import LogLine, TaskContext, TaskLink
-from batuta.task import TaskFunction, task_function
+from batuta.task_function import TaskFunction, task_function
 from batuta.worker.invoke import Outcome, call, failed
 
 _NAME = "batuta-task"
@@ -144,6 +145,7 @@ class _PipeLink:
 
 def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
+    threading.Thread(target=_end_with_parent, name="batuta-parent", daemon=True).start()
     link = _PipeLink(connection)
     while True:
         try:
@@ -154,6 +156,13 @@ def _serve(connection: Connection) -> None:
             link.send(_run(job, link))
         except OSError:
             return  # the worker is gone
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # a function that runs on would work for nobody
 
 
 def _run(job: Job, link: TaskLink) -> Outcome:

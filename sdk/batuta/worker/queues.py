@@ -17,7 +17,8 @@ T = TypeVar("T")
 BATCH_MAX = 10  # SQS quota "messages per batch"
 
 _CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 30  # longer than the longest poll, 20 s
+_READ_TIMEOUT_S = 8  # a renewal that takes longer must be tried again before the lease ends
+_POLL_READ_TIMEOUT_S = 30  # longer than the longest poll, 20 s
 _CONNECTIONS = 64  # more than there are threads that use them
 _MISSING_CODES = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 
@@ -69,26 +70,31 @@ class Queues(Protocol):
 
 
 class SqsQueues:
-    """SQS by boto3, with credentials of every kind that boto3 knows. One client for all threads."""
+    """SQS by boto3, with credentials of every kind that boto3 knows. Its clients may be shared by threads."""
 
     def __init__(self, connection: Connection) -> None:
         import boto3
         from botocore.config import Config
 
-        config = Config(
-            connect_timeout=_CONNECT_TIMEOUT_S,
-            read_timeout=_READ_TIMEOUT_S,
-            max_pool_connections=_CONNECTIONS,
-            retries={"mode": "standard", "total_max_attempts": 2},  # the worker has a longer breath of its own
-        )
         session = boto3.Session(botocore_session=_session(connection), region_name=connection.region)
-        self._client = session.client("sqs", endpoint_url=connection.endpoint, config=config)
+
+        def client(read_timeout_s: int) -> Any:
+            config = Config(
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                read_timeout=read_timeout_s,
+                max_pool_connections=_CONNECTIONS,
+                retries={"mode": "standard", "total_max_attempts": 2},  # the worker has a longer breath of its own
+            )
+            return session.client("sqs", endpoint_url=connection.endpoint, config=config)
+
+        self._client = client(_READ_TIMEOUT_S)
+        self._poll_client = client(_POLL_READ_TIMEOUT_S)
         self._urls: dict[str, str] = {}
 
     def receive(self, queue: str, limit: int, wait_s: int) -> Sequence[Received]:
         answer = self._call(
             queue,
-            self._client.receive_message,
+            self._poll_client.receive_message,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait_s,
             MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
@@ -110,8 +116,8 @@ class SqsQueues:
         return self._batch(queue, self._client.change_message_visibility_batch, entries)
 
     def _batch(self, queue: str, call: Callable[..., Any], entries: Sequence[dict[str, Any]]) -> Sequence[Failure]:
-        failed = self._call(queue, call, Entries=entries).get("Failed", ())
-        return [Failure(int(item["Id"]), f"{item.get('Code')}: {item.get('Message', '')}", bool(item.get("SenderFault"))) for item in failed]
+        answer = self._call(queue, call, Entries=entries)
+        return [_failure(item) for item in answer.get("Failed", ())]
 
     def _call(self, queue: str, call: Callable[..., Any], **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -153,6 +159,10 @@ def _received(message: Any) -> Received:
         int(attributes.get("ApproximateReceiveCount", 1)),
         int(attributes.get("SentTimestamp", 0)),
     )
+
+
+def _failure(item: Any) -> Failure:
+    return Failure(int(item["Id"]), f"{item.get('Code')}: {item.get('Message', '')}", bool(item.get("SenderFault")))
 
 
 def _entries(receipts: Sequence[str]) -> list[dict[str, Any]]:

@@ -79,6 +79,7 @@ class Reporter:
             worker_id=self._worker_id,
             callback_after_s=outcome.callback_after_s,
             started_ms=started_ms,
+            call=message.call,
             logs=tuple({"log": line.text, "createdTime": line.at_ms} for line in outcome.log),
         )
         return InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt).to_text()
@@ -89,7 +90,8 @@ class Reporter:
         """None when the server has it; else what is to be reported in its place."""
         size = outcome.output_bytes
         if size > PAYLOAD_MAX_BYTES:
-            return failed(f"its output has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}: store it elsewhere and return a reference", is_final=True)
+            reason = f"its output has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}: store it elsewhere and return a reference"
+            return failed(reason, is_final=True)
         if self._ask is None:
             return failed(
                 f"its output has {size} bytes, more than a queue takes, and the worker knows no URL to post it to: "

@@ -11,7 +11,7 @@ from typing import Any
 
 from batuta.binding import Binding
 from batuta.context import TaskContext, TaskLink
-from batuta.task import TaskFunction
+from batuta.task_function import TaskFunction
 from batuta.threads import DaemonPool
 from batuta.worker.invoke import Outcome, call, call_async, failed
 from batuta.worker.processes import Children, job_of

@@ -27,7 +27,9 @@ _OP_BYTES = 6  # tells one heartbeat from the next: the queue drops equal texts
 class SignsOfLife:
     """``ask`` carries out one call to the server, without repeats; None where no URL is known."""
 
-    def __init__(self, reporter: Reporter, timing: Timing, worker_id: str, ask: Callable[[str, Call[None]], Awaitable[None]] | None) -> None:
+    def __init__(
+        self, reporter: Reporter, timing: Timing, worker_id: str, ask: Callable[[str, Call[None]], Awaitable[None]] | None
+    ) -> None:
         self._reporter = reporter
         self._timing = timing
         self._worker_id = worker_id
@@ -50,7 +52,7 @@ class SignsOfLife:
             return True
         try:
             async with asyncio.timeout(None if response_s == math.inf else response_s):
-                await held.has_news.wait()
+                await held.has_moved.wait()
         except TimeoutError:
             return True
         return False
@@ -58,14 +60,23 @@ class SignsOfLife:
     async def begin(self, held: Held) -> None:
         if not held.is_begun_reported:
             held.is_begun_reported = True
-            await self._send(held, TaskStarted(place=held.message.place, op=op(), worker_id=self._worker_id, started_ms=held.started_ms))
+            await self._send(held, self._started(held, is_leased=False))
 
     async def lease_in_journal(self, held: Held) -> None:
         """From here on the journal knows that the task is held, and heartbeats hold it."""
-        event = TaskStarted(place=held.message.place, op=op(), worker_id=self._worker_id, started_ms=held.started_ms, is_leased=True)
-        await self._reporter.send(held.message, event)
+        await self._reporter.send(held.message, self._started(held, is_leased=True))
         held.is_begun_reported = held.is_leased = True
-        held.has_news.set()
+        held.has_moved.set()
+
+    def _started(self, held: Held, *, is_leased: bool) -> TaskStarted:
+        return TaskStarted(
+            place=held.message.place,
+            op=op(),
+            worker_id=self._worker_id,
+            started_ms=held.started_ms,
+            is_leased=is_leased,
+            call=held.message.call,
+        )
 
     # --- the function's own words; on the worker's loop
 

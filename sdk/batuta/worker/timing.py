@@ -8,7 +8,11 @@ from dataclasses import dataclass
 # lease ends. So a poll's wait is what stopping an idle worker takes. SQS allows 20 s; 10 halve that for a price of 0.1 requests
 # a second and queue ($0.10 a month).
 POLL_WAIT_S = 10
-LOCAL_POLL_WAIT_S = 2  # requests to an emulator cost nothing, and Ctrl-C should not take ten seconds
+MISSING_RETRY_S = 3.0
+
+# Requests to an emulator cost nothing; Ctrl-C should not take ten seconds there, nor a new queue three to be seen.
+LOCAL_POLL_WAIT_S = 1
+LOCAL_MISSING_RETRY_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +22,7 @@ class Timing:
     poll_wait_s: int = POLL_WAIT_S
     poll_retry_first_s: float = 0.5
     poll_retry_max_s: float = 30.0
-    missing_retry_s: float = 3.0  # a queue that is not there: its task type may be registered at any moment
+    missing_retry_s: float = MISSING_RETRY_S  # a queue that is not there: its task type may be registered at any moment
     stranger_pause_s: float = 1.0  # before the next poll of a shared queue that brought a task which is not served here
 
     visibility_s: int = 30  # the attribute that the stage gives its task queues
@@ -38,7 +42,12 @@ class Timing:
 
     flush_s: float = 5.0  # at the end of a shutdown: what results and hand-backs still get
     stale_after_s: float = 15 * 60.0  # a message older than that is asked after before it is run: SQS delays at most as long
-    remembered_s: float = 5 * 60.0  # how long a finished task is known, should its message come again
+    remembered_s: float = 120.0  # how long a finished task is known: its message comes again within a lease where deleting it failed
 
     settle_s: float = 30.0  # how long a start waits for the server to say where its queues are
     unhealthy_after_s: float = 60.0  # of polls that fail
+
+    @classmethod
+    def local(cls) -> Timing:
+        """For a server on this machine."""
+        return cls(poll_wait_s=LOCAL_POLL_WAIT_S, missing_retry_s=LOCAL_MISSING_RETRY_S)

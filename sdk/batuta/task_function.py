@@ -1,4 +1,7 @@
-"""The ``task`` decorator: which task type a function serves, and what the server and the worker should know about it."""
+"""The ``task`` decorator: which task type a function serves, and what the server and the worker should know about it.
+
+Not ``task.py``: the import of a module ``batuta.task`` would put the module in the place of the public name ``batuta.task``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-from batuta_core.model.names import check_namespace
 from batuta.retry import RetryPolicy
+from batuta_core.model.names import check_namespace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,8 +54,9 @@ class TaskFunction:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"{self.task_type}: {name} must be a whole number of 1 or more, not {value!r}")
-        if self.timeout_policy not in get_args(TimeoutPolicy):
-            raise ValueError(f"{self.task_type}: timeout_policy must be one of {', '.join(get_args(TimeoutPolicy))}, not {self.timeout_policy!r}")
+        policies = get_args(TimeoutPolicy)
+        if self.timeout_policy not in policies:
+            raise ValueError(f"{self.task_type}: timeout_policy must be one of {', '.join(policies)}, not {self.timeout_policy!r}")
         self._check_order("response_timeout_s", "timeout_s")
         self._check_order("timeout_s", "total_timeout_s")
         if self.run_in_process:
@@ -81,16 +85,15 @@ class TaskFunction:
 
     def definition(self) -> dict[str, Any] | None:
         """The task definition that the decorator describes, in Conductor's JSON; None when it says nothing of the kind."""
+        limits = {
+            "timeoutSeconds": self.timeout_s,
+            "responseTimeoutSeconds": self.response_timeout_s,
+            "totalTimeoutSeconds": self.total_timeout_s,
+            "pollTimeoutSeconds": self.poll_timeout_s,
+            "concurrentExecLimit": self.concurrent_limit,
+        }
         found: dict[str, Any] = self.retry.to_definition() if self.retry is not None else {}
-        for field, value in (
-            ("timeoutSeconds", self.timeout_s),
-            ("responseTimeoutSeconds", self.response_timeout_s),
-            ("totalTimeoutSeconds", self.total_timeout_s),
-            ("pollTimeoutSeconds", self.poll_timeout_s),
-            ("concurrentExecLimit", self.concurrent_limit),
-        ):
-            if value is not None:
-                found[field] = value
+        found.update((field, value) for field, value in limits.items() if value is not None)
         if not found:
             return None
         if self.timeout_s or self.total_timeout_s or self.poll_timeout_s:

@@ -1,0 +1,301 @@
+"""The way of a task through the worker: function called, result acknowledged, message deleted.
+
+* **Lost leases**: somebody else may run the task, too. A completion is still reported, since the first result of an
+  attempt wins and it may spare the second run, unless the function was told: then its result may be cut short.
+  Nothing else is reported: a failure would cost the attempt that may be succeeding elsewhere.
+* **Time-outs**: the server's timer knows the policy, so it gets a few seconds to be first; then the failure is reported.
+  A plain function cannot be stopped and keeps its place until it ends.
+* **Held too long for SQS**: the journal is told, the message deleted, and heartbeats hold the task from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from batuta.context import TaskContext, now_ms
+from batuta.worker.batcher import Batcher, Refused
+from batuta.worker.held import Held, Lease, Remembered, Served, TaskKey, key_of
+from batuta.worker.inputs import Inputs, Needless, Ready
+from batuta.worker.invoke import Outcome, failed
+from batuta.worker.permits import give_back
+from batuta.worker.queues import Received
+from batuta.worker.report import Reporter
+from batuta.worker.runner import Runner
+from batuta.worker.signs import HeldLink, SignsOfLife, op
+from batuta.worker.timing import Timing
+from batuta_core.model.error import BatutaError
+from batuta_core.model.event import TaskHandedBack, TaskUpdated
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import TaskMessage
+
+logger = logging.getLogger("batuta.worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """``deleters`` gives the batcher that deletes a queue's messages, ``release`` makes messages visible again at once."""
+
+    reporter: Reporter
+    runner: Runner
+    signs: SignsOfLife
+    inputs: Inputs
+    deleters: Callable[[str], Batcher[str]]
+    release: Callable[[str, Sequence[str]], Awaitable[Any]]
+    timing: Timing
+    worker_id: str
+    on_free: Callable[[], None]
+
+
+class TaskHandler:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._timing = parts.timing
+        self.held: dict[TaskKey, Held] = {}
+        self._remembered = Remembered(parts.timing.remembered_s)
+        self._courses: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()  # deletions and hand-backs
+
+    # --- what the intake asks for
+
+    def is_new(self, message: TaskMessage) -> bool:
+        return key_of(message) not in self.held and message not in self._remembered
+
+    def begin(self, message: TaskMessage, served: Served, queue: str, received: Received) -> None:
+        """The place of each of ``served.places`` is the task's from here on."""
+        held = self._hold(message, served, queue)
+        held.take(message, received)
+        held.course = self._start(self._courses, self._course(held, received))
+
+    def take_again(self, message: TaskMessage, queue: str, received: Received) -> None:
+        held = self.held.get(key_of(message))
+        if held is None or held.is_reported or held.is_leased:
+            logger.info("task %s is done or held already: a second message of it is deleted", message.task_id)
+            self._start(self._errands, self._delete(queue, received.receipt))
+        elif held.abandoned.done():  # a last poll met what had just been handed back
+            self.hand_back(message, queue, received)
+        else:
+            logger.info("task %s was delivered again while it runs here", message.task_id)
+            held.take(message, received)
+
+    def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
+        self._start(self._errands, self._hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
+
+    def _hold(self, message: TaskMessage, served: Served, queue: str) -> Held:
+        started_ms = message.started_ms or now_ms()
+        link = HeldLink(self._parts.signs, asyncio.get_running_loop())
+        context = TaskContext(
+            workflow_id=message.execution.workflow_id,
+            task_id=message.task_id,
+            ref=message.ref,
+            task_type=message.task_type,
+            namespace=message.execution.namespace,
+            attempt=message.attempt,
+            call=message.call,
+            iteration=message.iteration,
+            workflow_name=message.workflow_name,
+            workflow_version=message.workflow_version,
+            correlation_id=message.correlation_id,
+            worker_id=self._parts.worker_id,
+            deadline_ms=_deadline_ms(message, started_ms),
+            link=link,
+        )
+        held = Held(
+            message=message,
+            served=served,
+            queue=queue,
+            context=context,
+            link=link,
+            started_ms=started_ms,
+            abandoned=asyncio.get_running_loop().create_future(),
+        )
+        link.held = held
+        self.held[held.key] = held
+        return held
+
+    # --- one task
+
+    async def _course(self, held: Held, received: Received) -> None:
+        try:
+            await self._until_reported(held, received)
+            if held.run is not None:
+                await held.run.done  # one that timed out keeps its place until it ends
+        except Refused as error:
+            logger.error("task %s: not even its failure could be reported, it will be delivered again: %s", held.message.task_id, error)
+        finally:
+            self.held.pop(held.key, None)
+            give_back(held.served.places)
+            self._parts.on_free()
+
+    async def _until_reported(self, held: Held, received: Received) -> None:
+        signs = asyncio.get_running_loop().create_task(self._parts.signs.keep(held))
+        try:
+            outcome = await self._outcome(held, received)
+            if outcome is not None:
+                held.is_ending = True
+                if held.line is not None:
+                    outcome = replace(outcome, log=(*outcome.log, held.line))
+                await self._parts.reporter.finish(held.message, outcome, held.started_ms)
+                self._finish(held)
+            elif held.leases and not held.is_ending:  # it was delivered to us anew after its lease had been lost
+                await self._release(held.queue, held.let_go(), held.message)
+        finally:
+            signs.cancel()
+
+    async def _outcome(self, held: Held, received: Received) -> Outcome | None:
+        """What to report; None: nothing."""
+        work = asyncio.ensure_future(self._parts.inputs.of(held.message, received))
+        await _either(work, held.abandoned)
+        if not work.done():
+            work.cancel()
+            return None
+        found = work.result()
+        if isinstance(found, Needless):
+            logger.info("task %s has ended without being run", held.message.task_id)
+            self._finish(held)
+            return None
+        return await self._result(held, found.input) if isinstance(found, Ready) else found
+
+    async def _result(self, held: Held, task_input: Any) -> Outcome | None:
+        served = held.served
+        if held.context.remaining_s() == 0:
+            return await self._too_late(held, "the time of the task was over before a worker could begin it")
+        held.run = self._parts.runner.begin(served.function, served.binding, task_input, held.context, held.link)
+        await _either(held.run.done, held.abandoned, timeout_s=held.context.remaining_s())
+        if held.abandoned.done():
+            return None
+        if not held.run.done.done():
+            held.run.cancel("the attempt has timed out", is_over=True)
+            is_total = held.context.deadline_ms == held.message.total_deadline_ms
+            limit = "the total time of all its attempts" if is_total else f"its timeout of {held.message.timeout_s} s"
+            return await self._too_late(held, f"the function ran longer than {limit}")
+        outcome = held.run.done.result()
+        if held.context.is_noticed or (held.is_lost and outcome.status is not TaskStatus.COMPLETED):
+            logger.warning("task %s: %s after its lease was lost is not reported", held.message.task_id, outcome.status)
+            return None
+        return outcome
+
+    async def _too_late(self, held: Held, reason: str) -> Outcome:
+        await asyncio.wait({held.abandoned}, timeout=self._timing.timeout_grace_s)
+        is_over = held.run is not None and held.run.done.done()
+        lines = held.run.done.result().log if held.run is not None and is_over else held.context.take_lines()
+        return replace(failed(reason), log=lines)
+
+    def _finish(self, held: Held) -> None:
+        """The server knows: the messages may go."""
+        held.is_ending = held.is_reported = True
+        self._remembered.add(held.message)
+        for lease in held.let_go():
+            self._start(self._errands, self._delete(held.queue, lease.receipt))
+
+    # --- what befalls leases
+
+    def lose(self, held: Held) -> None:
+        if not held.is_ending:
+            held.is_lost = True
+            if held.run is not None:
+                held.run.cancel("its lease is lost", is_over=False)
+
+    def move_to_journal(self, held: Held) -> None:
+        if not held.is_ending and not held.is_moving:
+            held.is_moving = True
+            self._start(self._errands, self._move(held))
+
+    async def _move(self, held: Held) -> None:
+        try:
+            await self._parts.signs.lease_in_journal(held)
+        except Refused as error:
+            logger.error("task %s cannot be held beyond the limit of its queue: %s", held.message.task_id, error)
+            return
+        for lease in held.let_go():
+            await self._delete(held.queue, lease.receipt)
+
+    # --- the end
+
+    async def hand_back_all(self) -> None:
+        """Gives up what is not ending: tells the functions, the server and the queue."""
+        given_up = [held for held in self.held.values() if not held.is_ending]
+        for held in given_up:
+            held.is_ending = True
+            held.abandoned.set_result(None)
+            if held.run is not None:
+                held.run.cancel("the worker stops", is_over=True)
+            self._start(self._errands, self._give_up(held))
+
+    async def settle(self, *, with_functions: bool) -> None:
+        """Returns when nothing is on its way any more, and with ``with_functions`` nothing is held either."""
+        while pending := self._errands | (self._courses if with_functions else self._reporting()):
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+    def _reporting(self) -> set[asyncio.Task[None]]:
+        reporting = [held for held in self.held.values() if held.is_ending and not held.is_reported and not held.abandoned.done()]
+        return {held.course for held in reporting if held.course is not None}
+
+    async def _give_up(self, held: Held) -> None:
+        logger.info("task %s (%s) is handed back", held.message.task_id, held.message.ref)
+        if not held.is_leased:
+            await self._hand_back(held.message, held.queue, held.let_go())
+            return
+        event = TaskUpdated(
+            place=held.message.place,
+            status=TaskStatus.IN_PROGRESS,
+            worker_id=self._parts.worker_id,
+            callback_after_s=0,
+            call=held.message.call,
+        )
+        try:
+            await self._parts.reporter.send(held.message, event)  # its message is gone: only a report makes a new one
+        except Refused as error:
+            logger.warning("task %s could not be handed back, it comes again after an hour: %s", held.message.task_id, error)
+
+    async def _hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+        """Tells the server first: it takes this receive off the count of those that mean a lost lease."""
+        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._parts.worker_id)
+        try:
+            async with asyncio.timeout(self._timing.flush_s):
+                await self._parts.reporter.send(message, event)
+        except (Refused, TimeoutError) as error:
+            logger.warning("task %s is handed back without a word to the server: %r", message.task_id, error)
+        await self._release(queue, leases, message)
+
+    async def _release(self, queue: str, leases: Sequence[Lease], message: TaskMessage) -> None:
+        """A renewal that is under way comes first: landing later it would hide the message for another lease."""
+        if renewals := {lease.renewal for lease in leases if lease.renewal is not None}:
+            await asyncio.wait(renewals, timeout=self._timing.flush_s)
+        try:
+            await self._parts.release(queue, [lease.receipt for lease in leases])
+        except BatutaError as error:
+            logger.warning("task %s could not be released, it comes again when its lease ends: %s", message.task_id, error.message)
+
+    async def _delete(self, queue: str, receipt: str) -> None:
+        try:
+            await self._parts.deleters(queue).put(receipt)
+        except Refused as error:
+            logger.info("a message on %s could not be deleted (%s): should it come again, its task is known to be done", queue, error)
+
+    def _start(self, among: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        among.add(task)
+        task.add_done_callback(lambda ended: _note_end(among, ended))
+        return task
+
+
+async def _either(one: asyncio.Future[Any], other: asyncio.Future[Any], timeout_s: float | None = None) -> None:
+    """Returns when one of them is done, or after ``timeout_s``."""
+    await asyncio.wait({one, other}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _note_end(among: set[asyncio.Task[None]], ended: asyncio.Task[None]) -> None:
+    among.discard(ended)
+    if not ended.cancelled() and ended.exception() is not None:
+        logger.error("a task's course ended in an error of ours", exc_info=ended.exception())
+
+
+def _deadline_ms(message: TaskMessage, started_ms: int) -> int:
+    """The earlier of the attempt's and of all attempts' together; 0: none."""
+    ends = [started_ms + message.timeout_s * 1000] if message.timeout_s else []
+    ends += [message.total_deadline_ms] if message.total_deadline_ms else []
+    return min(ends, default=0)

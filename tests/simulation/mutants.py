@@ -1,0 +1,408 @@
+"""Faults built into the protocol on purpose, each of which some schedule must catch.
+
+A mutant replaces one piece of source text, which must be there exactly once, while its module is imported. So it changes the
+code that really runs, and a mutant whose text is gone fails instead of testing nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import ModuleType
+
+
+_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    module: str
+    old: str
+    new: str
+    why: str  # what it breaks
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def _add(name: str, module: str, old: str, new: str, why: str) -> None:
+    MUTANTS[name] = Mutant(name, module, old, new, why)
+
+
+_add(
+    "acknowledge-first",
+    "batuta_core.simulator.world",
+    """            failed = set(handler(batch))
+            done = [message.receipt for message in batch if message.message_id not in failed]
+            self.io("queues.delete", self.queues.delete, queue, done)
+""",
+    """            self.io("queues.delete", self.queues.delete, queue, [message.receipt for message in batch])
+            failed = set(handler(batch))
+""",
+    "a crash in the function loses the message",
+)
+_add(
+    "acknowledge-before-dispatch",
+    "batuta_core.engine.advance",
+    """        dispatch(ports, execution, record, (*again, *record.commands))
+        return record
+""",
+    """        try:
+            dispatch(ports, execution, record, (*again, *record.commands))
+        except Unavailable:
+            pass
+        return record
+""",
+    "the message is deleted although its record was not dispatched",
+)
+_add(
+    "dispatch-before-commit",
+    "batuta_core.engine.advance",
+    """        record, raw = spill(ports, execution, decision.record)
+        try:
+""",
+    """        record, raw = spill(ports, execution, decision.record)
+        dispatch(ports, execution, record, record.commands)
+        try:
+""",
+    "what was never committed is run",
+)
+_add(
+    "guard-after-commit",
+    "batuta_core.engine.operate",
+    """        if is_guarded:
+            timers.send_guard(ports, execution, record.seq)
+        if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
+            raise Unavailable(f"{execution}: the call took longer than its guard waits; nothing was done")
+        try:
+            ports.journal.append(execution, record, raw)
+""",
+    """        try:
+            ports.journal.append(execution, record, raw)
+            if is_guarded:
+                timers.send_guard(ports, execution, record.seq)
+""",
+    "an API call that dies right after its commit is looked after by nobody",
+)
+_add(
+    "guard-of-a-start-after-commit",
+    "batuta_core.engine.start",
+    """    timers.send_guard(ports, execution, record.seq)
+    if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
+        raise Unavailable("the start took longer than its guard waits; nothing was started")
+    try:
+        ports.journal.append(execution, record, raw)
+""",
+    """    try:
+        ports.journal.append(execution, record, raw)
+        timers.send_guard(ports, execution, record.seq)
+""",
+    "a start that dies right after its commit is looked after by nobody",
+)
+_add(
+    "no-guard",
+    "batuta_core.engine.timers",
+    """    _send(ports, [(TimerMessage(execution=execution, record=record), GUARD_DELAY_S)])
+""",
+    """    return None
+""",
+    "API calls have no guard at all",
+)
+_add(
+    "guard-shorter-than-its-writer",
+    "batuta_core.engine.timers",
+    "GUARD_DELAY_S = 60\n",
+    "GUARD_DELAY_S = 2\n",
+    "the guard looks before its writer has written",
+)
+_add(
+    "no-redispatch-on-redelivery",
+    "batuta_core.engine.advance",
+    "if newest and (is_redelivered or (tries > 0 and is_known)) else ()",
+    "if newest and (tries > 0 and is_known) else ()",
+    "a crash between commit and dispatch is never made good",
+)
+_add(
+    "no-redispatch-after-a-refusal",
+    "batuta_core.engine.advance",
+    """            if refused.existing.to_json() != record.to_json():  # else it is our own, from a write whose reply was lost
+                ports.clock.pause(tries)
+                newest = ports.journal.newest(execution)
+                continue
+""",
+    """            return refused.existing
+""",
+    "one's own write whose reply was lost counts as somebody else's business",
+)
+_add(
+    "last-commands-of-an-ended-head-forgotten",
+    "batuta_core.engine.dispatch",
+    "return (*tasks, *timer, *(head.last or (WriteSummary(),)))",
+    "return (*tasks, *timer)",
+    "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
+)
+_add(
+    "stale-timer-ignored",
+    "batuta_core.decider.decide",
+    """    did = _miss_workflow_deadline(step)
+""",
+    """    if not is_mark:
+        return False
+    did = _miss_workflow_deadline(step)
+""",
+    "a timer that the head does not name shows no deadline (harmless only while the head's own comes)",
+)
+_add(
+    "firing-of-the-mark-not-committed",
+    "batuta_core.decider.decide",
+    "    return did or is_mark\n",
+    "    return did\n",
+    "a timer that fired too early for its deadline is never armed again",
+)
+_add(
+    "stale-timer-armed-again-without-a-commit",
+    "batuta_core.engine.advance",
+    """        if decision.record is None:
+            if newest and again:
+""",
+    """        if decision.record is None:
+            if newest and newest.head.mark:
+                from batuta_core.engine import timers as t
+                t.arm(ports, execution, newest.head.mark.timer, newest.head.mark.due_ms)
+            if newest and again:
+""",
+    "timers that are armed without a record multiply",
+)
+_add(
+    "mark-judged-by-a-clock",
+    "batuta_core.decider.decide",
+    "mark.due_ms + MARK_OVERDUE_MS < step.now_ms",
+    "mark.due_ms < step.now_ms",
+    "a mark whose timer is on its way counts as none, because some machine's clock says so",
+)
+_add(
+    "fired-mark-kept",
+    "batuta_core.decider.decide",
+    "if mark is not None and (mark.timer in fired or ",
+    "if mark is not None and (",
+    "the head relies on a timer that has fired",
+)
+_add(
+    "timer-does-not-prove-its-time",
+    "batuta_core.decider.decide",
+    "    now_ms = max([now_ms, *(event.due_ms for event in events if isinstance(event, TimerFired))])\n",
+    "",
+    "a clock that is behind finds nothing due and arms for the past, again and again",
+)
+_add(
+    "task-ids-of-reference-and-attempt-only",
+    "batuta_core.decider.step",
+    """        return TaskPlace(self.draft.seq, self._scheduled_here)
+""",
+    """        return TaskPlace(1, self.task_count)
+""",
+    "a task's id does not name the record that scheduled it",
+)
+_add(
+    "timer-deduplicated-by-due-time",
+    "batuta_core.engine.timers",
+    "dedup=received.message_id))",
+    "dedup=f'{message.execution}/{message.due_ms // 300_000}'))",
+    "the second firing of a moment is swallowed",
+)
+_add(
+    "no-token-check",
+    "batuta_core.model.message",
+    """            is_proven = isinstance(event, _FROM_WORKERS) and signer.is_task_token(token, execution, event.place, attempt)
+""",
+    """            is_proven = True
+""",
+    "a right to send is a right to complete",
+)
+_add(
+    "summary-written-unconditionally",
+    "batuta_core.simulator.store",
+    """        if old is not None and old.record >= summary.record:
+            return False
+""",
+    "",
+    "a late writer brings an older status back",
+)
+_add(
+    "note-of-a-later-call-taken-for-all",
+    "batuta_core.simulator.store",
+    "if old is not None and after <= old.dispatched < record:",
+    "if old is not None and old.dispatched < record:",
+    "a call that comes to its end vouches for one before it that did not",
+)
+_add(
+    "summary-before-dispatch",
+    "batuta_core.engine.dispatch",
+    """    wanted = list(dict.fromkeys(commands))
+    _enqueue(""",
+    """    wanted = list(dict.fromkeys(commands))
+    if is_guarded:
+        ports.summaries.write(summary_of(execution, newest, graph_of(ports, execution.namespace, newest.head.definition), newest.seq))
+    _enqueue(""",
+    "the API notes that it is done before it is",
+)
+_add(
+    "late-result-wins",
+    "batuta_core.decider.on_task",
+    """    task = _open_at(step, event.place)
+""",
+    """    task = _open_at(step, event.place) or next(iter(step.open.values()), None)
+""",
+    "a result of an attempt that has ended is taken for another",
+)
+_add(
+    "late-call-again-taken",
+    "batuta_core.decider.on_task",
+    """            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
+                return False
+""",
+    "",
+    "a repeat of an IN_PROGRESS report sends the task out once more",
+)
+_add(
+    "hand-backs-count-as-lost",
+    "batuta_core.decider.on_task",
+    "lost = task.lost + max(event.receives - task.handed_back, 0)",
+    "lost = task.lost + event.receives",
+    "a worker that shuts down politely fails the task",
+)
+_add(
+    "dead-letters-dropped",
+    "batuta_core.engine.dead_letters",
+    """    if outgoing:
+        ports.queues.send(timers.inbox_queue(ports), outgoing)
+    return failed
+
+
+def drain(""",
+    """    return failed
+
+
+def drain(""",
+    "a task whose workers died vanishes",
+)
+_add(
+    "cursor-ahead-of-writers",
+    "batuta_core.engine.timers",
+    "        if minute < closed:\n",
+    "        if minute <= horizon:\n",
+    "a far timer that is written while its bucket is read is never seen",
+)
+_add(
+    "far-timers-deleted-before-sent",
+    "batuta_core.engine.timers",
+    """            needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
+""",
+    """            needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
+            ports.far_timers.delete(page)
+""",
+    "a mover that dies loses what it took",
+)
+_add(
+    "outputs-forgotten-too-early",
+    "batuta_core.decider.decide",
+    "if step.graph.is_live(ref, front)}",
+    "if step.graph.is_live(ref, front + 1)}",
+    "an output that an open task's retry reads again is gone",
+)
+_add(
+    "retry-without-limit",
+    "batuta_core.decider.outcome",
+    "task.attempt <= node.retry_limit",
+    "task.attempt <= node.retry_limit + 1",
+    "one attempt too many",
+)
+_add(
+    "purge-before-tombstone",
+    "batuta_core.engine.operate",
+    """        return WorkflowRemoved(op=op)
+
+    operate(ports, execution, make)
+""",
+    """        ports.payloads.purge(execution)
+        return WorkflowRemoved(op=op) if op else None
+
+    operate(ports, execution, make)
+    ports.journal.purge(execution, 10**9)
+""",
+    "nothing is left that would know a late message",
+)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, mutant: Mutant, fullname: str, path: str) -> None:
+        super().__init__(fullname, path)
+        self._mutant = mutant
+
+    def get_data(self, path: str) -> bytes:
+        source = super().get_data(path)
+        if not path.endswith(".py"):
+            raise OSError("no compiled files for a mutant")
+        text = source.decode()
+        if text.count(self._mutant.old) != 1:
+            raise RuntimeError(f"mutant {self._mutant.name}: its text is there {text.count(self._mutant.old)} times in {path}")
+        return text.replace(self._mutant.old, self._mutant.new).encode()
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or spec.origin is None:
+            return None
+        return importlib.util.spec_from_file_location(fullname, spec.origin, loader=_Loader(self._mutant, fullname, spec.origin))
+
+
+def install(name: str) -> None:
+    """Builds the mutant into its module, which must not be loaded yet."""
+    mutant = MUTANTS[name]
+    loaded = [module for module in sys.modules if module == mutant.module]
+    if loaded:
+        for module in [module for module in sys.modules if module.startswith(("batuta_core", "tests.simulation.schedule", "tests.simulation.inv"))]:
+            del sys.modules[module]
+    sys.meta_path.insert(0, _Finder(mutant))
+
+
+# --- all of them
+
+
+def _is_caught(name: str) -> tuple[str, bool, str, float]:
+    began = time.monotonic()
+    command = [sys.executable, "-m", "tests.simulation.run", "--mutant", name, "--seeds", str(_SEEDS), "--jobs", "1", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    first = next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), (done.stderr.splitlines() or ["?"])[-1])
+    return name, done.returncode == 1 and first.startswith("FAILED"), first, time.monotonic() - began
+
+
+def main() -> int:
+    """Exit status 1 when one survives."""
+    names = sys.argv[1:] or list(MUTANTS)
+    survivors = []
+    with ThreadPoolExecutor(2) as pool:
+        for name, is_caught, first, took_s in pool.map(_is_caught, names):
+            print(f"{'caught' if is_caught else 'SURVIVED':<9} {name:<45} {took_s:5.1f} s  {first[:110]}", flush=True)
+            if not is_caught:
+                survivors.append(name)
+    print(f"mutants: {len(names)} of the protocol, {len(names) - len(survivors)} caught, {len(survivors)} survived {survivors or ''}")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Schedules told step by step, for what a random one would seldom meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from batuta_core.engine import advance, catalog, timers
+from batuta_core.engine.ports import FarTimer
+from batuta_core.engine.start import StartRequest, start
+from batuta_core.model.event import TimerFired
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import TaskMessage
+from batuta_core.model.names import ExecutionId
+from batuta_core.simulator.faults import Fault, Faults
+from batuta_core.simulator.worker import Outcome, SdkWorker
+from batuta_core.simulator.world import Action, World
+from tests.simulation.invariants import Watcher, require
+from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
+from tests.simulation.workload import Workload
+
+Scenario = Callable[[], None]
+
+
+def one_task(*, timeout_s: int = 0) -> Workload:
+    task = {"name": "w0_t0", "taskReferenceName": "t0", "type": "SIMPLE", "inputParameters": {}}
+    definition = {"name": "w0_t0", "retryCount": 0, "responseTimeoutSeconds": 600}
+    return Workload(name="w0", tasks=[task], task_definitions=[definition], input={"a": 1}, outputs={}, seed=0, failing=0.0, timeout_s=timeout_s)
+
+
+def _world(workload: Workload, watcher: Watcher, faults: Faults | None = None) -> World:
+    world = World(1, faults=faults, on_append=watcher)
+    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    return world
+
+
+def _start(world: World, workload: Workload) -> ExecutionId:
+    request = StartRequest(namespace=NAMESPACE, name=workload.name, input=workload.input)
+    return ExecutionId(NAMESPACE, start(request, world.ports, no_javascript))
+
+
+def twenty_hand_backs_do_not_fail_a_task() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    left = [20]
+
+    def behave(message: TaskMessage) -> Outcome:
+        left[0] -= 1
+        return Outcome(is_handed_back=True) if left[0] >= 0 else Outcome(output={"n": 1})
+
+    SdkWorker(world, behave)
+    execution = _start(world, workload)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "twenty hand-backs do not fail a task", watcher.last[execution].head)
+
+
+def five_lost_leases_fail_an_attempt() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    SdkWorker(world, lambda _message: Outcome(is_lost=True))
+    execution = _start(world, workload)
+    world.run(limit_ms=3600_000)
+    head = watcher.last[execution].head
+    require(head.status.value == "FAILED" and "5 leases were lost" in (head.reason or ""), "five lost leases fail an attempt", head)
+
+
+def a_task_of_a_dead_worker_is_finished_by_another() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    died_ms: list[int] = []
+
+    def behave(message: TaskMessage) -> Outcome:
+        if not died_ms:
+            died_ms.append(world.now_ms)
+            return Outcome(is_lost=True, is_slow=True)
+        return Outcome(output={"n": 1})
+
+    SdkWorker(world, behave)
+    execution = _start(world, workload)
+    world.run(limit_ms=3600_000)
+    record = watcher.last[execution]
+    require(record.head.status.value == "COMPLETED", "another worker finishes it", record.head)
+    require(record.at_ms - died_ms[0] <= 31_000, "within the lease", record.at_ms - died_ms[0])
+
+
+def a_far_timer_written_while_its_minute_is_moved_is_seen() -> None:
+    """The writer chooses a bucket just beyond the mover's horizon, and writes when the horizon has just passed it."""
+    world = World(1)
+    execution = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-000000000000")
+    world.far_timers.begin_cursor(world.now_ms // 60_000)
+    world.now_ms += 45_000 - world.now_ms % 60_000
+    due_ms = world.now_ms + timers.SQS_DELAY_MAX_S * 1000 + 1000
+    world.now_ms += 20_000  # the writer is slow; the minute is over
+    timers.move_far_timers(world.plain)
+    world.far_timers.put(FarTimer(due_ms, execution, 1))
+    for _ in range(20):
+        world.now_ms += 60_000
+        timers.move_far_timers(world.plain)
+    require(not world.far_timers.all(), "the mover skips no bucket", world.far_timers.all())
+
+
+class SlowStart:
+    """The first write waits; its writer dies at its next call."""
+
+    def __init__(self) -> None:
+        self._is_slowed = False
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if site == "journal.append" and not self._is_slowed:
+            self._is_slowed = True
+            return Fault.PAUSE
+        return Fault.CRASH_BEFORE if has_paused else None
+
+
+def a_guard_outlives_a_slow_start() -> None:
+    """The start waits long between guard and commit, and dies after it."""
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher, SlowStart())
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    world.agenda.append((world.now_ms, Action("start", lambda: _start(world, workload) and None)))
+    # Others keep the start waiting for up to the 20 s that a function may spend between two calls.
+    for second in range(1, 20):
+        world.agenda.append((world.now_ms + second * 1000, Action("tick", lambda: None)))
+    world.resume_after_ms = 20_000
+    world.run(limit_ms=3600_000)
+    require(watcher.last, "the start was committed")
+    for record in watcher.last.values():
+        require(record.head.status.value == "COMPLETED", "a start that died after its commit goes on", record.head)
+
+
+def a_timer_that_the_head_does_not_name_shows_what_is_due() -> None:
+    """The execution's deadline has passed and its own timer is late: any other timer of that moment serves."""
+    watcher = Watcher()
+    workload = one_task(timeout_s=20)
+    world = _world(workload, watcher)
+    execution = _start(world, workload)
+    head = watcher.last[execution].head
+    require(head.mark is not None, "a deadline is armed", head)
+    world.now_ms += 25_000
+    advance.advance(world.plain, execution, [TimerFired(timer=77, due_ms=world.now_ms)], is_redelivered=False)
+    require(watcher.last[execution].head.status.value == "TIMED_OUT", "a stale timer shows what is due", watcher.last[execution].head)
+
+
+def a_timer_that_the_head_does_not_name_arms_nothing() -> None:
+    watcher = Watcher()
+    workload = one_task(timeout_s=20)
+    world = _world(workload, watcher)
+    execution = _start(world, workload)
+    before = world.queues.size(world.queues.timers).total
+    advance.advance(world.plain, execution, [TimerFired(timer=77, due_ms=world.now_ms)], is_redelivered=False)
+    require(watcher.last[execution].seq == 1, "a stale timer with nothing due makes no record", watcher.last[execution])
+    require(world.queues.size(world.queues.timers).total == before, "a stale timer arms nothing", world.queues.texts())
+
+
+def a_message_from_a_slow_clock_proves_its_time() -> None:
+    """The function that gets the firing has a clock that is an hour behind."""
+    watcher = Watcher()
+    workload = one_task(timeout_s=20)
+    world = _world(workload, watcher)
+    execution = _start(world, workload)
+    mark = watcher.last[execution].head.mark
+    require(mark is not None, "a deadline is armed", execution)
+    world.now_ms -= 3600_000
+    if mark is not None:
+        advance.advance(world.plain, execution, [TimerFired(timer=mark.timer, due_ms=mark.due_ms)], is_redelivered=False)
+    require(watcher.last[execution].head.status.value == "TIMED_OUT", "a firing proves its time", watcher.last[execution].head)
+
+
+def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
+    """The second attempt reads again what the first one read."""
+    workload = Workload(
+        name="w0",
+        tasks=[
+            {"name": "w0_t0", "taskReferenceName": "t0", "type": "SIMPLE", "inputParameters": {}},
+            {"name": "w0_t1", "taskReferenceName": "t1", "type": "SIMPLE", "inputParameters": {"x": "${t0.output.ref}"}},
+        ],
+        task_definitions=[{"name": "w0_t1", "retryCount": 5, "retryDelaySeconds": 0, "responseTimeoutSeconds": 600}],
+        input={"a": 1},
+        outputs={},
+        seed=3,
+        failing=0.0,
+    )
+    calm = workload.outcome
+    workload.outcome = lambda ref, attempt, call: (  # type: ignore[method-assign]
+        Outcome(status=TaskStatus.FAILED, output={}, reason="again") if ref == "t1" and attempt < 3 else calm(ref, attempt, 2)
+    )
+    run_plan(Plan([workload]), seed=1)
+
+
+SCENARIOS: list[Scenario] = [
+    twenty_hand_backs_do_not_fail_a_task,
+    five_lost_leases_fail_an_attempt,
+    a_task_of_a_dead_worker_is_finished_by_another,
+    a_far_timer_written_while_its_minute_is_moved_is_seen,
+    a_guard_outlives_a_slow_start,
+    a_timer_that_the_head_does_not_name_shows_what_is_due,
+    a_timer_that_the_head_does_not_name_arms_nothing,
+    a_message_from_a_slow_clock_proves_its_time,
+    an_inputs_own_outputs_live_as_long_as_its_retries,
+]
