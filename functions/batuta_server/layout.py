@@ -21,17 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, TASK_VISIBILITY_S
 from batuta_core.model.names import resource_name
-
-RETENTION_S = 14 * 24 * 3600  # the most that SQS keeps a message (quota "message retention")
-
-# A worker renews its lease while it runs; a dead one's task is back after this long.
-TASK_VISIBILITY_S = 30
-# A function's queue keeps a message invisible for longer than the function lives, so that two of its runs never hold one
-# message at once; Lambda asks for six times the function's timeout, which is 30 s.
-FUNCTION_VISIBILITY_S = 180
-# Throttles and crashing neighbours raise the receive count of innocents: a few receives prove nothing yet.
-MAX_RECEIVES = 5
 
 # Timers of one minute are spread over so many partitions: a partition takes 1,000 writes a second (DynamoDB quota).
 TIMER_SHARDS = 4

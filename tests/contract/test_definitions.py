@@ -49,17 +49,25 @@ def noise(chars: int) -> str:
 # --- workflow definitions
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_kept_apart(stand: Stand, name: str) -> None:
+def test_any_name_is_kept_apart(stand: Stand) -> None:
+    for number, name in enumerate(NAMES):
+        stand.definitions.put_workflows(NS, [workflow(name, version, mark=number) for version in (1, 2)])
+        stand.definitions.put_tasks(NS, [{"name": name, "mark": number}])
+    for number, name in enumerate(NAMES):
+        assert stand.definitions.workflow(NS, name, 1) == workflow(name, 1, mark=number)
+        assert stand.definitions.workflow(NS, name, None) == workflow(name, 2, mark=number)
+        assert stand.definitions.workflows(NS, name) == [workflow(name, version, mark=number) for version in (1, 2)]
+        assert stand.definitions.tasks(NS, [name]) == {name: {"name": name, "mark": number}}
+    assert list(stand.definitions.names(NS)) == list(stand.definitions.tasks(NS)) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", ["a", "a#b", "größe %"])
+def test_name_is_found_by_itself_alone(stand: Stand, name: str) -> None:
     others = [other for other in NAMES if other != name]
-    stand.definitions.put_workflows(NS, [workflow(name, 1, mark="one"), workflow(name, 2, mark="two")])
-    stand.definitions.put_tasks(NS, [{"name": name, "mark": "task"}])
-    assert stand.definitions.workflow(NS, name, 1) == workflow(name, 1, mark="one")
-    assert stand.definitions.workflow(NS, name, None) == workflow(name, 2, mark="two")
-    assert stand.definitions.workflows(NS, name) == [workflow(name, 1, mark="one"), workflow(name, 2, mark="two")]
-    assert stand.definitions.tasks(NS, [name]) == {name: {"name": name, "mark": "task"}}
-    assert list(stand.definitions.names(NS)) == [name]
+    stand.definitions.put_workflows(NS, [workflow(name)])
+    stand.definitions.put_tasks(NS, [{"name": name}])
     assert all(stand.definitions.workflow(NS, other, None) is None for other in others)
+    assert all(stand.definitions.workflow(NS, other, 1) is None for other in others)
     assert all(stand.definitions.workflows(NS, other) == [] for other in others)
     assert stand.definitions.tasks(NS, others) == {}
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from batuta_core.engine import dead_letters
-from batuta_core.engine.ports import Outgoing
-from batuta_core.simulator import queue as simulated
+from batuta_core.engine.ports import MAX_RECEIVES, QUEUE_RETENTION_S, Outgoing
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_server import layout
 from batuta_server.aws.provision import provision, provision_queues, provision_tables
@@ -22,15 +20,8 @@ def attributes(stand: AwsStand, queue: layout.Queue) -> dict[str, Any]:
     return found
 
 
-def test_the_simulator_and_the_engine_know_the_layouts_numbers() -> None:
-    assert (simulated.TASK_VISIBILITY_S, simulated.FUNCTION_VISIBILITY_S, simulated.MAX_RECEIVES) == (
-        layout.TASK_VISIBILITY_S,
-        layout.FUNCTION_VISIBILITY_S,
-        layout.MAX_RECEIVES,
-    )
-    assert dead_letters.MAX_RECEIVES == layout.MAX_RECEIVES
-    assert simulated.RETENTION_MS == layout.RETENTION_S * 1000
-    assert {queue.name("s") for queue in layout.QUEUES} == set(SimulatedQueues("s", lambda: 0)._queues)
+def test_the_simulator_has_the_layouts_queues() -> None:
+    assert {queue.name("s") for queue in layout.QUEUES} == set(SimulatedQueues("s", lambda: 0).names())
 
 
 @pytest.mark.not_on("simulator", because="it needs no provision")
@@ -54,13 +45,13 @@ def test_queues_have_their_attributes(stand: AwsStand) -> None:
     for queue in layout.QUEUES:
         found = attributes(stand, queue)
         assert found["VisibilityTimeout"] == str(queue.visibility_s)
-        assert found.get("MessageRetentionPeriod", str(layout.RETENTION_S)) == str(layout.RETENTION_S)  # ElasticMQ tells none
+        assert found.get("MessageRetentionPeriod", str(QUEUE_RETENTION_S)) == str(QUEUE_RETENTION_S)  # ElasticMQ tells none
         assert (found.get("FifoQueue") == "true") is queue.is_fifo
         redrive = json.loads(found.get("RedrivePolicy", "{}"))
         assert redrive.get("deadLetterTargetArn", "").rpartition(":")[2] == (
             f"batuta-{stand.stage}--{queue.dead_letters}" if queue.dead_letters else ""
         )
-        assert int(redrive.get("maxReceiveCount", 0)) == (layout.MAX_RECEIVES if queue.dead_letters else 0)
+        assert int(redrive.get("maxReceiveCount", 0)) == (MAX_RECEIVES if queue.dead_letters else 0)
 
 
 @pytest.mark.not_on("simulator", because="it needs no provision")

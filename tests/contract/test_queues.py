@@ -9,14 +9,21 @@ import time
 
 import pytest
 
-from batuta_core.engine.ports import Incoming, Outgoing, QueueMissing
+from batuta_core.engine.ports import TASK_VISIBILITY_S, Incoming, Outgoing, QueueMissing
 from batuta_core.model.error import BatutaError, PayloadTooLarge
 from batuta_core.model.names import task_queue_name
 from batuta_server import layout
+from batuta_server.aws import queues as queues_module
 from tests.contract.stand import AwsStand, Stand
 
 FIFO, STANDARD = "decider.fifo", "timers"
 NOT_FIFO_MOTO = "it delivers what it should drop, and batches in any order"
+
+
+@pytest.fixture(autouse=True)
+def _no_queue_needs_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On AWS a new queue does; nowhere here."""
+    monkeypatch.setattr(queues_module, "_SENDABLE_AFTER_S", 0.05)
 
 
 def out(text: str, group: str = "g", dedup: str = "") -> Outgoing:
@@ -326,6 +333,6 @@ def test_task_queues_have_the_layouts_attributes(stand: AwsStand) -> None:
     queue = task_queue(stand)
     url = stand.transport.call("sqs", "GetQueueUrl", {"QueueName": queue})["QueueUrl"]
     found = stand.transport.call("sqs", "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": ["All"]})["Attributes"]
-    assert found["VisibilityTimeout"] == str(layout.TASK_VISIBILITY_S)
+    assert found["VisibilityTimeout"] == str(TASK_VISIBILITY_S)
     assert '"maxReceiveCount"' in found["RedrivePolicy"].replace(" ", "")
     assert layout.TASK_DEAD_LETTERS.name(stand.stage) in found["RedrivePolicy"]

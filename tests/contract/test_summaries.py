@@ -270,6 +270,15 @@ def test_texts_longer_than_an_index_key_are_found(stand: Stand) -> None:
         assert [item.name for item in found(stand, correlation_id=long)] == [long]
 
 
+@pytest.mark.not_on("simulator", because="it has no index keys")
+def test_index_keys_stay_below_the_quota(stand: AwsStand) -> None:
+    """2,048 bytes for a partition key, which the emulators do not count in an index."""
+    execution = stand.execution()
+    stand.summaries.write(summary(execution, 1, name="漢" * 3000, correlation_id="x" * 3000))
+    item = stand.item(layout.EXECUTIONS, pk={"S": str(execution)}, seq={"N": "0"})
+    assert all(len(item[name]["S"].encode()) <= 2048 for name in "nsc")
+
+
 def test_half_a_character_does_no_harm(stand: Stand) -> None:
     written = summary(stand.execution(), 1, name="a\ud800b", reason="\udfff")
     assert stand.summaries.write(written)

@@ -164,6 +164,9 @@ class _Once:
         self._sent.add(key)
 
 
+_STRANGE = ("noise", '{"v":1}', "[]", "[" * 5_000)
+
+
 class _Forger:
     """Somebody who may send to the decider queue, and therefore tries: results without the task's token, and noise."""
 
@@ -183,14 +186,15 @@ class _Forger:
         done = TaskUpdated(place=world.random.choice(places), status=TaskStatus.COMPLETED, output={"forged": True}, started_ms=1)
         old = world.plain.signer.task_token(execution, TaskPlace(99, 0), 1)
         texts = [
+            *_STRANGE,
             InboxMessage(execution=execution, event=done, token=old, attempt=1).to_text(),
             InboxMessage(execution=execution, event=TimerFired(timer=1, due_ms=world.now_ms + 10**9), token=old, attempt=1).to_text(),
             InboxMessage(execution=execution, event=WorkflowTerminated(op="forged"), token=old, attempt=1).to_text(),
-            "noise",
-            '{"v":1}',
         ]
-        outgoing = Outgoing(world.random.choice(texts), group=str(execution), dedup=f"forged{self._left}")
-        world.io("queues.send", world.queues.send, world.queues.inbox, [outgoing])
+        queue = world.random.choice((world.queues.inbox, world.queues.inbox, *world.queues.names()))
+        is_fifo = queue.endswith(".fifo")
+        outgoing = Outgoing(world.random.choice(texts), group=str(execution) if is_fifo else "", dedup=f"forged{self._left}" if is_fifo else "")
+        world.io("queues.send", world.queues.send, queue, [outgoing])
 
 
 def _is_signal(run: Run, execution: ExecutionId, ref: str) -> bool:

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 from batuta_core.engine import timers
 from batuta_core.engine.advance import advance_alone
-from batuta_core.engine.ports import Incoming, Outgoing, Ports
+from batuta_core.engine.ports import MAX_RECEIVES, Incoming, Outgoing, Ports
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskDeadLettered
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage, TimerMessage
-
-# How often a message is received before its queue gives it up: the attribute that the stage sets (maxReceiveCount).
-MAX_RECEIVES = 5
 
 
 def drain_tasks(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.fetch import graph_of, read_payload, read_records
+from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.message import TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage
+from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
@@ -76,15 +77,24 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     now_ms = ports.clock.now_ms()
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
-        message = task_message(ports, execution, newest.head, graph, task, records[task.place.record])
+        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, task, records[task.place.record]))
         queue = task_queue_name(ports.stage, execution.namespace, graph.node(task.ref).queue, message.domain or "")
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
-        queues[queue].append((task, Outgoing(message.to_text(), delay_s=delay_s)))
+        queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
         try:
             ports.queues.send(queue, [outgoing for _task, outgoing in messages])
         except QueueMissing as error:
             _refuse(ports, execution, [task for task, _outgoing in messages], f"no queue for this task type: {error.message}. {error.remedy}")
+
+
+def _fitting(ports: Ports, message: TaskMessage) -> tuple[TaskMessage, str]:
+    """The message and its text. What SQS wants escaped can take six times its size; such an input goes by reference."""
+    text = message.to_text()
+    if len(text) > MESSAGE_MAX_BYTES // 4 and len(text.encode()) > MESSAGE_MAX_BYTES:
+        message = replace(message, input=ports.payloads.put(message.execution, dump_json(message.input)))
+        text = message.to_text()
+    return message, text
 
 
 def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], reason: str) -> None:

@@ -42,8 +42,15 @@ def poll(ports: Ports, namespace: str, task_type: str, *, worker_id: str, domain
             received = ports.queues.receive(queue, min(count - len(taken), SQS_BATCH_MAX), min(round(left_ms / 1000), SQS_WAIT_MAX_S))
         except QueueMissing:
             return taken
-        for message in received:
-            task = _take(ports, queue, message, worker_id)
+        for place, message in enumerate(received):
+            try:
+                task = _take(ports, queue, message, worker_id)
+            except Exception as error:
+                if not taken:
+                    raise
+                ports.log.failed("task_not_taken", error, queue=queue, message_id=message.message_id)
+                ports.queues.release(queue, [other.receipt for other in received[place:]])
+                return taken  # these are committed as this worker's; the others come again
             if task is not None:
                 taken.append(task)
         if not received and (taken or ports.clock.now_ms() >= end_ms or left_ms < 1000):

@@ -110,7 +110,7 @@ def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, stat
     budget = _Budget(ports, execution)
     page: list[dict[str, Any]] = []
     for task in chosen[start : start + count]:
-        shown = wire.task_json(task, workflow, graph, budget)
+        shown = wire.task_json(task, workflow, graph, _Budget(ports, execution))
         budget.take(len(dump_json(shown)))
         page.append(shown)
     return {"totalHits": len(chosen), "results": page}

@@ -76,10 +76,10 @@ class Field:
 Fields = Mapping[str, Field]
 
 
-def is_too_deep(data: Any) -> bool:
-    """Whether containers lie in each other more than ``DEPTH_MAX`` deep. Does not recurse."""
+def is_too_deep(data: Any, limit: int = DEPTH_MAX) -> bool:
+    """Whether containers lie in each other more than ``limit`` deep. Does not recurse."""
     level = [data]
-    for _ in range(DEPTH_MAX + 1):
+    for _ in range(limit + 1):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, dict):

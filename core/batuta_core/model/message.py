@@ -223,7 +223,7 @@ def _dump(data: Mapping[str, Any]) -> str:
 def _load(text: str) -> Mapping[str, Any]:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # what we write is nested far less deep than the parser bears
         raise NotOurs("not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("v"), int):
         raise NotOurs("no schema version")

@@ -7,17 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from batuta_core.engine.ports import Incoming, Outgoing, QueueMissing, QueueSize
+from batuta_core.engine.ports import (
+    FUNCTION_VISIBILITY_S,
+    MAX_RECEIVES,
+    QUEUE_RETENTION_S,
+    TASK_VISIBILITY_S,
+    Incoming,
+    Outgoing,
+    QueueMissing,
+    QueueSize,
+)
 from batuta_core.model.names import resource_name
 
 DEDUP_MS = 5 * 60 * 1000  # SQS FIFO: "deduplication interval"
-RETENTION_MS = 14 * 24 * 3600 * 1000
-
-# The attributes that the stage gives its queues. A function's queue keeps a message invisible for longer than the function
-# lives, so two of its runs never hold one message at once.
-TASK_VISIBILITY_S = 30
-FUNCTION_VISIBILITY_S = 180
-MAX_RECEIVES = 5
 
 
 @dataclass(slots=True)
@@ -147,6 +149,9 @@ class SimulatedQueues:
         """Every message that lies somewhere: (queue, text)."""
         return [(queue.name, message.text) for queue in self._queues.values() for message in queue.messages.values()]
 
+    def names(self) -> list[str]:
+        return sorted(self._queues)
+
     def task_queues(self) -> list[str]:
         own = (self.inbox, self.timers, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
         return [name for name in self._queues if name not in own]
@@ -174,7 +179,7 @@ class SimulatedQueues:
         queue.messages[message_id] = _Message(message_id, text, self._now_ms(), visible_ms, group)
 
     def _visible(self, queue: _Queue, now_ms: int) -> list[_Message]:
-        for message in [m for m in queue.messages.values() if m.sent_ms + RETENTION_MS <= now_ms]:
+        for message in [m for m in queue.messages.values() if m.sent_ms + QUEUE_RETENTION_S * 1000 <= now_ms]:
             del queue.messages[message.message_id]
         if not queue.is_fifo or not self._is_fifo_kept:
             visible = [message for message in queue.messages.values() if message.visible_ms <= now_ms]

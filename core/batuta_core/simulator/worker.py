@@ -13,7 +13,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import BatutaError
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import InboxMessage, TaskMessage
+from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
 from batuta_core.simulator.world import Action, World
 
 WORKER_LIFE_MS = 24 * 3600 * 1000  # a worker is no function: nobody kills it after half a minute
@@ -61,7 +61,10 @@ class SdkWorker:
     def _turn(self, queue: str) -> None:
         world = self._world
         for received in world.io("queues.receive", world.queues.receive, queue, 1, 0):
-            message = TaskMessage.parse(received.text)
+            try:
+                message = TaskMessage.parse(received.text)
+            except NotOurs:
+                continue  # it is left alone until the queue gives it up
             outcome = self._behaviour(message)
             if outcome.is_slow:
                 self._send(message, TaskStarted(place=message.place, op=f"start-{received.receipt}", worker_id=self._name, call=message.call))

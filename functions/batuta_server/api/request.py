@@ -20,12 +20,14 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from aws_lambda_powertools.event_handler import Response, content_types
+
 from batuta_core.model.error import InvalidInput, PayloadTooLarge, Problem
+from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
 from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace
 
 NAMESPACE_HEADER = "x-batuta-namespace"
 BODY_MAX_BYTES = 6 * 1024 * 1024  # Lambda's "invocation payload" quota
-DEPTH_MAX = 500  # of a body; the parser's own recursion ends at some thousand levels
+BODY_DEPTH_MAX = DEPTH_MAX + 20  # a payload, and what is around it
 
 _NAMESPACE_PATH = re.compile(r"/ns/([^/]*)(/.*)?")
 _DOUBLY_ENCODED = {"%2F": "/", "%2f": "/", "%3F": "?", "%3f": "?", "%25": "%"}
@@ -133,21 +135,13 @@ def parse_json(text: str) -> Any:
         raise InvalidInput("The body is nested too deeply.") from error
     except ValueError as error:
         raise InvalidInput(f"The body is not JSON: {error}") from error
-    _check_depth(found)
+    if is_too_deep(found, BODY_DEPTH_MAX):
+        raise InvalidInput(f"The body is nested deeper than {BODY_DEPTH_MAX} levels.")
     return found
 
 
 def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON number")
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(DEPTH_MAX):
-        level = [child for item in level if isinstance(item, dict | list) for child in (item.values() if isinstance(item, dict) else item)]
-        if not level:
-            return
-    raise InvalidInput(f"The body is nested deeper than {DEPTH_MAX} levels.")
 
 
 # --- answers

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batuta_core.engine.ports import Incoming, Outgoing, QueueMissing, QueueSize
+from batuta_core.engine.ports import MAX_RECEIVES, QUEUE_RETENTION_S, Incoming, Outgoing, QueueMissing, QueueSize
 from batuta_core.model.error import BatutaError, PayloadTooLarge, ResourceMissing, Unavailable
 from batuta_core.model.message import MESSAGE_MAX_BYTES
 from batuta_server import layout
@@ -162,11 +162,11 @@ class SqsQueues:
 
 def queue_attributes(queue: layout.Queue, dead_letters_arn: str) -> dict[str, str]:
     """What CreateQueue wants. ``dead_letters_arn`` is of ``queue.dead_letters``, empty without."""
-    attributes = {"VisibilityTimeout": str(queue.visibility_s), "MessageRetentionPeriod": str(layout.RETENTION_S)}
+    attributes = {"VisibilityTimeout": str(queue.visibility_s), "MessageRetentionPeriod": str(QUEUE_RETENTION_S)}
     if queue.is_fifo:  # high throughput: by message group, not by queue
         attributes |= {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
     if dead_letters_arn:
-        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": str(layout.MAX_RECEIVES)})
+        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": str(MAX_RECEIVES)})
     return attributes
 
 

@@ -1,6 +1,6 @@
 """The seam to DynamoDB and SQS: one signed POST over a kept connection, made again while that helps, and never for long.
 
-boto3 costs 1.1 ms of CPU a call and most of a cold start; this costs a tenth (docs/adr/0002). The adapters speak the
+boto3 costs 1.1 ms of CPU a call and most of a cold start; this costs 0.1 to 0.2 ms (docs/adr/0002). The adapters speak the
 services' JSON themselves: attribute values as ``{"S": ...}``, binary as base64.
 
 A call ends within ``CALL_MAX_S`` (a long poll: that much after its wait), retries included: the guard of an API call

@@ -85,6 +85,7 @@ class Emulator:
     def __init__(self, state: Path | None = None, port: int = 0) -> None:
         self.port = port or _free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._keeps_state = state is not None
         self._log = tempfile.TemporaryFile()
         launcher = str(resources.files("batuta_server.local").joinpath("emulator_main.py"))
         self._process = subprocess.Popen(  # noqa: S603
@@ -120,7 +121,9 @@ class Emulator:
         return self._log.read()[-4000:].decode("utf-8", "replace")
 
     def stop(self) -> None:
-        """Lets it save its state and end."""
+        """Ends it, after it has saved its state if it keeps any."""
+        if not self._keeps_state:
+            self._process.kill()
         if self._process.stdin:
             self._process.stdin.close()
         try:

@@ -1,7 +1,7 @@
 """Runs in the emulator's own environment: ends with its parent, and with two fixed waits of the emulator shortened.
 
-ministack looks every 100 ms whether a long poll has something to give; a chain of tasks would spend most of its time there.
-The names are private ones of the version that is pinned; should they be gone, it is only slower.
+ministack looks every 100 ms whether a long poll has something to give (a chain of tasks would spend most of its time there), and at its end gives
+long polls three seconds. The names are private ones of the version that is pinned; should they be gone, it is only slower.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import time
 import types
 
 _TICK_S = 0.005
+_LAST_REQUESTS_S = 0.2
 _END_MAX_S = 15
 
 
@@ -25,11 +26,13 @@ def _end_with_parent() -> None:
 
 def _shorten_waits() -> None:
     import ministack.services.sqs as sqs
+    from hypercorn.config import Config
 
     async def sleep(delay: float) -> None:
         await asyncio.sleep(min(delay, _TICK_S))
 
     sqs.asyncio = types.SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
+    Config.graceful_timeout = _LAST_REQUESTS_S
 
 
 def main() -> None:

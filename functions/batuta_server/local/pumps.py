@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from batuta_core.engine.ports import Incoming, Log, Queues
@@ -25,7 +25,8 @@ class Pumps:
         self._queues = queues
         self._log = log
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._idle = threading.Condition()
+        self._in_hand = 0
 
     def feed(self, queue: str, function: Function, *, threads: int = 1) -> None:
         """Invokes ``function`` with each batch from ``queue``."""
@@ -36,26 +37,34 @@ class Pumps:
         """Invokes ``function`` now and once a minute."""
         self._begin("tick", self._tick, function)
 
-    def stop(self) -> None:
-        """No new batches; those in hand are finished as far as the emulator lives."""
+    def stop(self, timeout_s: float) -> None:
+        """No new batches; returns when those in hand are done. Long polls that are under way end with the emulator."""
         self._stop.set()
-
-    def join(self, timeout_s: float) -> None:
-        end = time.monotonic() + timeout_s
-        for thread in self._threads:
-            thread.join(max(end - time.monotonic(), 0))
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_hand == 0, timeout_s)
 
     def _begin(self, name: str, target: Callable[..., None], *args: Any) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True, name=name)
-        self._threads.append(thread)
-        thread.start()
+        threading.Thread(target=target, args=args, daemon=True, name=name).start()
+
+    @contextmanager
+    def _batch(self) -> Iterator[bool]:
+        """Says whether it may be begun."""
+        with self._idle:
+            self._in_hand += 1
+        try:
+            yield not self._stop.is_set()
+        finally:
+            with self._idle:
+                self._in_hand -= 1
+                self._idle.notify_all()
 
     def _poll(self, queue: str, function: Function) -> None:
         while not self._stop.is_set():
             try:
                 received = self._queues.receive(queue, _BATCH_MAX, _WAIT_S)
-                if received:
-                    self._invoke(queue, function, received)
+                with self._batch() as is_wanted:
+                    if received and is_wanted:
+                        self._invoke(queue, function, received)
             except Exception as error:
                 if not self._stop.is_set():
                     self._log.failed("pump_failed", error, queue=queue)
@@ -71,7 +80,9 @@ class Pumps:
     def _tick(self, function: Function) -> None:
         while not self._stop.is_set():
             try:
-                function({}, None)
+                with self._batch() as is_wanted:
+                    if is_wanted:
+                        function({}, None)
             except BatutaError as error:
                 if not self._stop.is_set():
                     self._log.failed("tick_failed", error)

@@ -30,6 +30,7 @@ from batuta_server.timers.handler import make_handler as make_timers
 STAGE = "dev"
 _DECIDERS = 4  # threads; the emulator's own work is the limit
 _SETTINGS_FILE = "batuta.json"
+_LAST_BATCHES_S = 5.0
 
 
 class PlainLog:
@@ -91,9 +92,9 @@ class LocalServer:
 
     def _start(self) -> None:
         self.emulator.wait_until_ready()
-        transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
-        provision(self.settings, transport)
-        ports = bootstrap.make_ports(self.settings, transport, self._log)
+        self._transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
+        provision(self.settings, self._transport)
+        ports = bootstrap.make_ports(self.settings, self._transport, self._log)
         about = {"stage": STAGE, "region": REGION, "endpoint": self.emulator.endpoint, "account": ACCOUNT}
         self._front = make_front(make_api(ports, about), self.port)
         self.port = self._front.effective_port
@@ -113,10 +114,10 @@ class LocalServer:
         if self._stopped.is_set():
             return
         self._stopped.set()
-        self.pumps.stop()
         self._front.close()
+        self.pumps.stop(_LAST_BATCHES_S)
         self.emulator.stop()  # ends the long polls as well
-        self.pumps.join(timeout_s=2)
+        self._transport.close()
 
 
 def _read_kept(state: Path | None) -> dict[str, Any]:
