@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
+import errno
 import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import IO
 
 from batuta_server.local.emulator import EmulatorFailed
 from batuta_server.local.server import LocalServer
-
-_LOCK_WAIT_S = 20  # a server that was killed leaves an emulator that saves its state first
+from batuta_server.local.state import StateFolder, StateInUse
 
 
 def main() -> None:
     """Exit status 0 after Ctrl-C or SIGTERM, 1 when it cannot start."""
     options = _options()
-    state = options.state.absolute() if options.state else None
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    lock = _lock(state)
     try:
+        state = StateFolder(options.state) if options.state else None
         server = LocalServer(options.port, state)
         server.start()
-    except (EmulatorFailed, OSError) as error:
-        sys.exit(f"batuta: cannot start: {error}")
+    except (EmulatorFailed, StateInUse, OSError) as error:
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        sys.exit(f"batuta: port {options.port} is taken; --port takes another" if is_taken else f"batuta: cannot start: {error}")
     print(_banner(server, state), flush=True)
     while not stop.wait(0.5):
         if not server.emulator.is_alive():
@@ -38,8 +35,6 @@ def main() -> None:
             sys.exit(1)
     print("Stopping ...", flush=True)
     server.stop()
-    if lock:
-        lock.close()
     print("Stopped.", flush=True)
     sys.stdout.flush()
     os._exit(0)  # threads that wait for a request's end have nothing left to wait for
@@ -52,27 +47,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _lock(state: Path | None) -> IO[str] | None:
-    """One server per state folder. The emulator of one that was killed holds it until it has saved."""
-    if state is None:
-        return None
-    state.mkdir(parents=True, exist_ok=True)
-    lock = (state / "lock").open("w")
-    os.set_inheritable(lock.fileno(), True)
-    end = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > end:
-                sys.exit(f"batuta: another server uses {state}")
-            time.sleep(0.1)
-        else:
-            return lock
-
-
-def _banner(server: LocalServer, state: Path | None) -> str:
-    kept = f"kept in {state}" if state else "gone when this ends (--state DIR keeps it)"
+def _banner(server: LocalServer, state: StateFolder | None) -> str:
+    kept = f"kept in {state.path}" if state else "gone when this ends (--state DIR keeps it)"
     return (
         f"\n  Batuta is ready.   Ctrl-C stops it.\n\n"
         f"    API        {server.url}/api\n"

@@ -19,6 +19,8 @@ import time
 from importlib import resources
 from pathlib import Path
 
+from batuta_server.local.state import StateFolder
+
 ACCOUNT = "000000000000"  # the emulator takes a 12-digit access key as the account's number
 REGION = "us-east-1"
 _START_MAX_S = 30
@@ -80,9 +82,9 @@ def _run(command: list[str]) -> None:
 
 
 class Emulator:
-    """One running emulator. ``state`` is the folder in which it keeps what it holds over clean restarts."""
+    """One running emulator. ``state`` is the folder in which it keeps what it holds over restarts."""
 
-    def __init__(self, state: Path | None = None, port: int = 0) -> None:
+    def __init__(self, state: StateFolder | None = None, port: int = 0) -> None:
         self.port = port or _free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._keeps_state = state is not None
@@ -93,7 +95,8 @@ class Emulator:
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=_environment(self.port, state),
+            env=_environment(self.port, state.path if state else None),
+            pass_fds=(state.lock_fd,) if state else (),
             start_new_session=True,  # Ctrl-C in the terminal is for the server, which then stops this
         )
 

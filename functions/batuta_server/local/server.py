@@ -10,7 +10,6 @@ import secrets
 import socket
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from batuta_core.engine.ports import Log
@@ -24,12 +23,12 @@ from batuta_server.decider.handler import make_handler as make_decider
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
 from batuta_server.local.front import make_front
 from batuta_server.local.pumps import Pumps
+from batuta_server.local.state import StateFolder
 from batuta_server.settings import Settings
 from batuta_server.timers.handler import make_handler as make_timers
 
 STAGE = "dev"
 _DECIDERS = 4  # threads; the emulator's own work is the limit
-_SETTINGS_FILE = "batuta.json"
 _LAST_BATCHES_S = 5.0
 
 
@@ -60,10 +59,10 @@ class PlainLog:
 class LocalServer:
     """``state``: a folder in which everything is kept over clean restarts; without it nothing outlives the process."""
 
-    def __init__(self, port: int, state: Path | None = None, log: Log | None = None, retention_s: int = 0) -> None:
+    def __init__(self, port: int, state: StateFolder | None = None, log: Log | None = None, retention_s: int = 0) -> None:
         self._log = log or PlainLog()
         self._state = state
-        kept = _read_kept(state)
+        kept = _kept_before(state)
         self.emulator = Emulator(state, _free_again(kept.get("port")))
         self.settings = Settings(
             stage=STAGE,
@@ -107,7 +106,8 @@ class LocalServer:
         self.pumps.tick(timers)
         self._serving = threading.Thread(target=self._front.run, daemon=True, name="front")
         self._serving.start()
-        _write_kept(self._state, {**self._kept, "port": self.emulator.port})
+        if self._state:
+            self._state.write({**self._kept, "port": self.emulator.port})
 
     def stop(self) -> None:
         """No new requests or batches; the emulator saves its state and ends. A second call does nothing more."""
@@ -118,24 +118,15 @@ class LocalServer:
         self.pumps.stop(_LAST_BATCHES_S)
         self.emulator.stop()  # ends the long polls as well
         self._transport.close()
+        if self._state:
+            self._state.close()
 
 
-def _read_kept(state: Path | None) -> dict[str, Any]:
+def _kept_before(state: StateFolder | None) -> dict[str, Any]:
     """The token key and the emulator's port: a restart must understand the messages from before, and running workers find
     their queues where they were."""
-    file = state / _SETTINGS_FILE if state else None
-    if file is not None and file.exists():
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
-    return {"token_key": base64.b64encode(secrets.token_bytes(32)).decode()}
-
-
-def _write_kept(state: Path | None, kept: dict[str, Any]) -> None:
-    if state is not None:
-        draft = state / f"{_SETTINGS_FILE}.new"
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(kept))
-        draft.replace(state / _SETTINGS_FILE)
+    fresh = {"token_key": base64.b64encode(secrets.token_bytes(32)).decode()}
+    return {**fresh, **state.read()} if state else fresh
 
 
 def _free_again(port: int | None) -> int:
