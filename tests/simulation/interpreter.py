@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batuta_core.decider.expression import compile_template
+from batuta_core.decider.expression.template_parser import compile_template
 
 
 @dataclass

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batuta_core.decider.expression import Template, compile_template
+from batuta_core.decider.expression.template import Template
+from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import timeout, view
-from batuta_core.decider.expression import Template
+from batuta_core.decider.expression.template import Template
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
@@ -134,7 +134,9 @@ class Step:
         """Notes what became of a task. Fields at their value in the head are not repeated by callers."""
         self.draft.changes.append(TaskChange(task.number, fields, None, output, output_event))
 
-    def close_task(self, task: OpenTask, status: TaskStatus, *, output: Any = None, output_event: int = -1, reason: str | None = None, **more: Any) -> Ended:
+    def close_task(
+        self, task: OpenTask, status: TaskStatus, *, output: Any = None, output_event: int = -1, reason: str | None = None, **more: Any
+    ) -> Ended:
         """Ends an open task. Without ``output`` the one reported earlier stays."""
         fields: dict[str, Any] = {"status": status, **more}
         if reason is not None:

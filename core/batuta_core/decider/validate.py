@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from batuta_core.decider.expression import tokens
+from batuta_core.decider.expression.tokens import tokens
 from batuta_core.decider.tasks import decision, switch
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.rules import shown_name

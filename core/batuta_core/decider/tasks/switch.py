@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
-from batuta_core.decider.jsonpath import Budget, java_text
+from batuta_core.decider.expression.reading import Budget
+from batuta_core.decider.expression.text import java_text
 from batuta_core.decider.tasks.rules import empty, required
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import child_lists
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from batuta_core.decider.step import Step
 
 VALUE_PARAM = "value-param"
+
 
 class Switch(TaskType):
     name = "SWITCH"
