@@ -1,8 +1,8 @@
 """How fast the decider is: from the stored bytes of the head and the message's text to the bytes of the next record.
 
-One core, no I/O. A line of n worker tasks stands in its middle; the result of the open task comes in. Inputs of 1 KB read the
-workflow's input and the output before; outputs have 0.5 KB; both incompressible. Prints medians of several rounds, since this machine is shared.
-The round trips are counted on the simulator's ports, where each call stands for one call to AWS.
+One core, no I/O. A line of n worker tasks stands in its middle; the result of the open task comes in. Inputs of 1 KB read
+the workflow's input and the output before; outputs have 0.5 KB; both incompressible. Prints medians of several rounds,
+since this machine is shared. The round trips are counted on the simulator's ports, where each call stands for one call to AWS.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PER_ROUND = 300
 
 
 def text(size: int) -> str:
-    return "".join(random.Random(size).choices(string.ascii_letters + string.digits, k=size))  # noqa: S311
+    return "".join(random.Random(size).choices(string.ascii_letters + string.digits, k=size))
 
 
 def definition(size: int) -> dict[str, Any]:
@@ -83,7 +83,9 @@ def measure(size: int) -> dict[str, Any]:
     stored = pack(newest.to_json())
     (task,) = newest.head.open.values()
     token = world.plain.signer.task_token(execution, task.place, task.attempt)
-    event = TaskUpdated(place=task.place, status=TaskStatus.COMPLETED, output={"n": 1, "text": text(481)}, started_ms=world.now_ms, worker_id="host-1234")
+    event = TaskUpdated(
+        place=task.place, status=TaskStatus.COMPLETED, output={"n": 1, "text": text(481)}, started_ms=world.now_ms, worker_id="host-1234"
+    )
     message = InboxMessage(execution=execution, event=event, token=token, attempt=1).to_text()
     graph, first = _graph(world, newest), fetch.read_records(world.plain, execution, [1])
     rounds = []
@@ -121,7 +123,10 @@ def round_trips() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for kind in ("cold", "definition known", "warm"):
         calls: list[str] = []
-        counted = {name: _Counted(name, getattr(world.plain, name), calls) for name in ("journal", "queues", "definitions", "summaries", "far_timers")}
+        counted = {
+            name: _Counted(name, getattr(world.plain, name), calls)
+            for name in ("journal", "queues", "definitions", "summaries", "far_timers")
+        }
         ports = replace(world.plain, **counted)
         if kind != "warm":
             world.plain.cache.records.clear()
@@ -148,7 +153,9 @@ def main() -> None:
         print(f"  {kind:<17} {len(calls)}  {', '.join(calls)}")
     growth = rows[-1]["ms_per_decision"] / rows[0]["ms_per_decision"]
     print(f"growth from {SIZES[0]} to {SIZES[-1]} tasks: {growth:.2f}")
-    report.write("decide", {"decisions": rows, "growth": round(growth, 3), "round_trips": {kind: len(calls) for kind, calls in trips.items()}})
+    report.write(
+        "decide", {"decisions": rows, "growth": round(growth, 3), "round_trips": {kind: len(calls) for kind, calls in trips.items()}}
+    )
 
 
 if __name__ == "__main__":

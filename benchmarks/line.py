@@ -21,7 +21,9 @@ _OUTPUT = {"text": "x" * 400}
 
 
 def definition(name: str, task: str) -> dict[str, Any]:
-    tasks = [{"name": task, "taskReferenceName": f"t{n}", "type": "SIMPLE", "inputParameters": {"x": "${workflow.input.x}"}} for n in range(10)]
+    tasks = [
+        {"name": task, "taskReferenceName": f"t{n}", "type": "SIMPLE", "inputParameters": {"x": "${workflow.input.x}"}} for n in range(10)
+    ]
     return {"name": name, "version": 1, "tasks": tasks}
 
 

@@ -103,7 +103,16 @@ def batuta() -> Iterator[tuple[str, dict[str, int]]]:
 
 def play(server: str, pids: dict[str, int], options: argparse.Namespace) -> dict[str, Any]:
     out = ROOT / ".batuta" / "peer.json"
-    command = [sys.executable, str(shared() / "bench/rest_bench.py"), "--server", server, "--cases", options.cases, "--seconds", str(options.seconds)]
+    command = [
+        sys.executable,
+        str(shared() / "bench/rest_bench.py"),
+        "--server",
+        server,
+        "--cases",
+        options.cases,
+        "--seconds",
+        str(options.seconds),
+    ]
     named = ",".join(f"{name}={pid}" for name, pid in pids.items())
     subprocess.run([*command, "--pids", named, "--json", str(out), "--sizes", options.sizes], check=True)
     found: dict[str, Any] = json.loads(out.read_text())

@@ -26,7 +26,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def write(name: str, figures: Mapping[str, Any]) -> Path:
     """Writes ``benchmarks/out/<name>.json`` with what it was measured on."""
     OUT.mkdir(exist_ok=True)
-    about = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+    about = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+    }
     path = OUT / f"{name}.json"
     path.write_text(json.dumps({**figures, "measured": about}, indent=1) + "\n")
     print(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

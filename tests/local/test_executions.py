@@ -33,7 +33,13 @@ def take(http: Http, task_type: str) -> Any:
 
 
 def report(http: Http, task: Any, status: str = "COMPLETED", output: Any = None, **more: Any) -> int:
-    body = {"workflowInstanceId": task["workflowInstanceId"], "taskId": task["taskId"], "status": status, "outputData": output or {}, **more}
+    body = {
+        "workflowInstanceId": task["workflowInstanceId"],
+        "taskId": task["taskId"],
+        "status": status,
+        "outputData": output or {},
+        **more,
+    }
     return http("POST", "/api/tasks", body).status
 
 
@@ -73,9 +79,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(
     assert report(http, task) == 404
 
 
-def test_an_ended_execution_goes_after_its_retention(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ended_execution_goes_after_its_retention(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcome, "PURGE_AFTER_MS", 100)
     server = LocalServer(0, retention_s=1)
     server.start()
@@ -162,7 +166,11 @@ def test_a_batch_of_tasks_is_taken_once(http: Http, line: Line, name: str) -> No
     for _ in range(24):
         http("POST", "/api/workflow", {"name": name, "input": {"x": 1}})
     with ThreadPoolExecutor(4) as pool:
-        taken = [task for answer in pool.map(lambda _: http("GET", f"/api/tasks/poll/batch/{name}_a?count=10&timeout=1000"), range(4)) for task in answer.body]
+        taken = [
+            task
+            for answer in pool.map(lambda _: http("GET", f"/api/tasks/poll/batch/{name}_a?count=10&timeout=1000"), range(4))
+            for task in answer.body
+        ]
     taken += http("GET", f"/api/tasks/poll/batch/{name}_a?count=30&timeout=1000").body
     assert len(taken) == 25
     assert len({task["taskId"] for task in taken}) == 25

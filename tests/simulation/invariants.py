@@ -13,8 +13,8 @@ from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecu
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
-from batuta_core.simulator.world import World
 from batuta_core.simulator.worker import Report
+from batuta_core.simulator.world import World
 from tests.simulation.interpreter import OPEN, Ending, Interpreter
 
 _AFTER = {
@@ -83,7 +83,12 @@ class Watcher:
         require({task.number for task in head.open.values()} == open_.keys(), "the journal folds to the head", execution, record.seq)
         for task in head.open.values():
             folded = open_[task.number]
-            same = (folded["ref"], folded["attempt"], folded["place"], folded["status"]) == (task.ref, task.attempt, task.place, task.status)
+            same = (folded["ref"], folded["attempt"], folded["place"], folded["status"]) == (
+                task.ref,
+                task.attempt,
+                task.place,
+                task.status,
+            )
             require(same, "an open task is as its changes say", execution, record.seq, task, folded)
         require(head.task_count == len(tasks), "the head counts the tasks", execution, record.seq)
         require(not (head.status.is_terminal and head.open), "an ended execution has no open task", execution, record.seq)
@@ -108,7 +113,9 @@ class Watcher:
         head, old = record.head, last.head.mark if last else None
         dues = [task.deadline_ms for task in head.open.values() if task.deadline_ms]
         if dues and not head.status.is_terminal:
-            require(head.mark is not None and head.mark.due_ms <= min(dues), "a timer is armed for the earliest deadline", execution, record.seq)
+            require(
+                head.mark is not None and head.mark.due_ms <= min(dues), "a timer is armed for the earliest deadline", execution, record.seq
+            )
         if old is not None and head.mark is not None and head.mark != old:
             has_fired = any(isinstance(event, TimerFired) and event.timer == old.timer for event in record.events)
             is_earlier = head.mark.due_ms < old.due_ms
@@ -144,7 +151,12 @@ def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> Non
 def nothing_is_left(world: World, execution: ExecutionId) -> None:
     """Of a removed execution there is a tombstone and nothing else."""
     records = list(world.journal.scan(execution))
-    require([record.head.status for record in records] == [WorkflowStatus.REMOVED], "a removed execution leaves a tombstone alone", execution, records)
+    require(
+        [record.head.status for record in records] == [WorkflowStatus.REMOVED],
+        "a removed execution leaves a tombstone alone",
+        execution,
+        records,
+    )
     require(not any(key[0] == execution for key in world.payloads.objects), "its payloads are deleted", execution)
     require(world.summaries.get(execution) is None, "its summary is deleted", execution)
     require(not world.logs.lines(execution), "its log lines are deleted", execution)
@@ -176,7 +188,15 @@ def journal_is_right(
     wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN)).run()
     for task, wanted_input in zip(folded.tasks, wanted.inputs, strict=False):
         if not isinstance(task.input, PayloadRef):
-            require((task.input or {}) == wanted_input, "an input is that of a plain interpreter", execution, task.ref, task.attempt, task.input, wanted_input)
+            require(
+                (task.input or {}) == wanted_input,
+                "an input is that of a plain interpreter",
+                execution,
+                task.ref,
+                task.attempt,
+                task.input,
+                wanted_input,
+            )
     got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in folded.tasks]
     cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated)), None)
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
@@ -229,7 +249,12 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
     end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:
-        if (task.ref, task.attempt) not in found and task.status.is_terminal and task.status is not TaskStatus.CANCELED and (by_system or task.task_type == "WAIT"):
+        if (
+            (task.ref, task.attempt) not in found
+            and task.status.is_terminal
+            and task.status is not TaskStatus.CANCELED
+            and (by_system or task.task_type == "WAIT")
+        ):
             shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"
             ends = end.status.value if end and end.reason and end.reason == task.reason else None
             found[task.ref, task.attempt] = Ending(shown, dict(task.output or {}), task.reason, ends)

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 
-
 _SEEDS = 10_000
 
 
@@ -361,7 +360,9 @@ class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if fullname != self._mutant.module:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
@@ -375,7 +376,9 @@ def install(name: str) -> None:
     mutant = MUTANTS[name]
     loaded = [module for module in sys.modules if module == mutant.module]
     if loaded:
-        for module in [module for module in sys.modules if module.startswith(("batuta_core", "tests.simulation.schedule", "tests.simulation.inv"))]:
+        for module in [
+            module for module in sys.modules if module.startswith(("batuta_core", "tests.simulation.schedule", "tests.simulation.inv"))
+        ]:
             del sys.modules[module]
     sys.meta_path.insert(0, _Finder(mutant))
 
@@ -386,7 +389,7 @@ def install(name: str) -> None:
 def _is_caught(name: str) -> tuple[str, bool, str, float]:
     began = time.monotonic()
     command = [sys.executable, "-m", "tests.simulation.run", "--mutant", name, "--seeds", str(_SEEDS), "--jobs", "1", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     first = next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), (done.stderr.splitlines() or ["?"])[-1])
     return name, done.returncode == 1 and first.startswith("FAILED"), first, time.monotonic() - began
 

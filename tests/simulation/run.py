@@ -41,7 +41,9 @@ def main() -> int:
             break
     took_s = time.monotonic() - began
     for seed, text in failed[:5]:
-        print(f"FAILED seed {seed}: {text[:1500]}\n  make sim SEEDS=1 FROM={seed}   (or python -m tests.simulation.run --trace --from {seed})")
+        print(
+            f"FAILED seed {seed}: {text[:1500]}\n  make sim SEEDS=1 FROM={seed}   (or python -m tests.simulation.run --trace --from {seed})"
+        )
     if not options.quiet:
         print(hits.table())
     missing = hits.missing()
@@ -49,7 +51,8 @@ def main() -> int:
         print(f"never hit: {missing}")
     print(
         f"simulation: {done} schedules from seed {options.first}, {len(failed)} failed, {hits.total()} faults, "
-        f"median {statistics.median(faults) if faults else 0:g} a schedule, {len(missing)} pairs of fault and call site never hit, {took_s:.0f} s"
+        f"median {statistics.median(faults) if faults else 0:g} a schedule, {len(missing)} pairs of fault and call site never hit, "
+        f"{took_s:.0f} s"
     )
     return 1 if failed or (missing and options.seeds >= options.complete_from) else 0
 

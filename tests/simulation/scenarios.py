@@ -24,7 +24,9 @@ Scenario = Callable[[], None]
 def one_task(*, timeout_s: int = 0) -> Workload:
     task = {"name": "w0_t0", "taskReferenceName": "t0", "type": "SIMPLE", "inputParameters": {}}
     definition = {"name": "w0_t0", "retryCount": 0, "responseTimeoutSeconds": 600}
-    return Workload(name="w0", tasks=[task], task_definitions=[definition], input={"a": 1}, outputs={}, seed=0, failing=0.0, timeout_s=timeout_s)
+    return Workload(
+        name="w0", tasks=[task], task_definitions=[definition], input={"a": 1}, outputs={}, seed=0, failing=0.0, timeout_s=timeout_s
+    )
 
 
 def _world(workload: Workload, watcher: Watcher, faults: Faults | None = None) -> World:

@@ -193,7 +193,9 @@ class _Forger:
         ]
         queue = world.random.choice((world.queues.inbox, world.queues.inbox, *world.queues.names()))
         is_fifo = queue.endswith(".fifo")
-        outgoing = Outgoing(world.random.choice(texts), group=str(execution) if is_fifo else "", dedup=f"forged{self._left}" if is_fifo else "")
+        outgoing = Outgoing(
+            world.random.choice(texts), group=str(execution) if is_fifo else "", dedup=f"forged{self._left}" if is_fifo else ""
+        )
         world.io("queues.send", world.queues.send, queue, [outgoing])
 
 
@@ -341,7 +343,9 @@ class _Signaller:
 
     def ready(self) -> list[Action]:
         return [
-            Action("signal", functools.partial(self._signal, *key)) for key, due_ms in self._waiting().items() if due_ms <= self._run.world.now_ms
+            Action("signal", functools.partial(self._signal, *key))
+            for key, due_ms in self._waiting().items()
+            if due_ms <= self._run.world.now_ms
         ]
 
     def wakes(self) -> list[int]:
@@ -385,5 +389,3 @@ def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
     if plan.has_http:
         found.append(HttpWorker(world, for_http, types))
     return found
-
-

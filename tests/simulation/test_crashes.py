@@ -38,7 +38,9 @@ def definition(ref: str, **more: Any) -> dict[str, Any]:
 
 def workload(tasks: list[dict[str, Any]], definitions: list[dict[str, Any]] | None = None, **more: Any) -> Told:
     told = more.pop("told", {})
-    found = Told(name="w0", tasks=tasks, task_definitions=definitions or [], input={"a": 1}, outputs=more.pop("outputs", {}), seed=0, **more)
+    found = Told(
+        name="w0", tasks=tasks, task_definitions=definitions or [], input={"a": 1}, outputs=more.pop("outputs", {}), seed=0, **more
+    )
     found.told = told
     return found
 
@@ -62,7 +64,9 @@ def retries_and_branches() -> Plan:
             "evaluatorType": "value-param",
             "expression": "which",
             "inputParameters": {"which": "${t0.output.n}"},
-            "decisionCases": {"1": [simple("t1"), {"name": "w0_v", "taskReferenceName": "v", "type": "SET_VARIABLE", "inputParameters": {"v0": 5}}]},
+            "decisionCases": {
+                "1": [simple("t1"), {"name": "w0_v", "taskReferenceName": "v", "type": "SET_VARIABLE", "inputParameters": {"v0": 5}}]
+            },
         },
         {"name": "w0_w", "taskReferenceName": "w", "type": "WAIT", "inputParameters": {"duration": "3s"}},
         simple("t2", inputParameters={"v": "${workflow.variables.v0}", "t": "${t1.output.n}"}),
@@ -80,7 +84,11 @@ def failure_workflow() -> Plan:
 
 
 def signal_and_large_payload() -> Plan:
-    tasks = [{"name": SIGNAL_TASK, "taskReferenceName": "w", "type": "WAIT", "inputParameters": {}}, simple("t0"), simple("t1", inputParameters={"x": "${t0.output}"})]
+    tasks = [
+        {"name": SIGNAL_TASK, "taskReferenceName": "w", "type": "WAIT", "inputParameters": {}},
+        simple("t0"),
+        simple("t1", inputParameters={"x": "${t0.output}"}),
+    ]
     return Plan([workload(tasks, told={"t0": [Outcome(output={"text": "x" * LARGE})]})])
 
 
@@ -125,8 +133,8 @@ def append_calls(make: Callable[[], Plan]) -> Iterator[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", (Fault.CRASH_BEFORE, Fault.CRASH_AFTER))
-@pytest.mark.parametrize("second", (Fault.CRASH_BEFORE, Fault.CRASH_AFTER))
+@pytest.mark.parametrize("first", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
+@pytest.mark.parametrize("second", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
 def test_every_pair_of_crashes_of_two_tasks_loses_nothing(first: Fault, second: Fault) -> None:
     count = calls_of(two_tasks)
     for one in range(1, count + 1):

@@ -53,7 +53,12 @@ class Workload:
     def outcome(self, ref: str, attempt: int, call: int) -> Outcome:
         """What the worker's function makes of its ``call``-th call (from 0) in an attempt."""
         random = Random(zlib.crc32(f"{self.seed}/{ref}/{attempt}/{min(call, 2)}".encode()))
-        output = {"n": random.randint(0, 3), "ref": ref, "attempt": attempt, "text": "x" * random.choices((0, 3, 40, LARGE), (10, 10, 10, self.large))[0]}
+        output = {
+            "n": random.randint(0, 3),
+            "ref": ref,
+            "attempt": attempt,
+            "text": "x" * random.choices((0, 3, 40, LARGE), (10, 10, 10, self.large))[0],
+        }
         if call == 0 and random.random() < 0.12:
             callback = random.choice((0, 2, 40))
             return Outcome(status=TaskStatus.IN_PROGRESS, output={"part": call}, callback_after_s=callback, is_slow=random.random() < 0.3)
@@ -188,5 +193,7 @@ def failure_definition(name: str) -> Mapping[str, Any]:
     return {
         "name": name,
         "version": 1,
-        "tasks": [{"name": f"{name}_h", "taskReferenceName": "h", "type": "SIMPLE", "inputParameters": {"why": "${workflow.input.reason}"}}],
+        "tasks": [
+            {"name": f"{name}_h", "taskReferenceName": "h", "type": "SIMPLE", "inputParameters": {"why": "${workflow.input.reason}"}}
+        ],
     }

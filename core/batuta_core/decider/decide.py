@@ -70,7 +70,9 @@ def decide(
         return missing.needs
 
 
-def _decide(graph: Graph, execution: ExecutionId, head: Head | None, seq: int, events: Sequence[Event], known: Known, now_ms: int) -> Decision:
+def _decide(
+    graph: Graph, execution: ExecutionId, head: Head | None, seq: int, events: Sequence[Event], known: Known, now_ms: int
+) -> Decision:
     now_ms = max([now_ms, *(event.due_ms for event in events if isinstance(event, TimerFired))])
     if head is None:
         step = _begin(graph, execution, events[0], seq, known, now_ms)
@@ -221,11 +223,9 @@ def _settle(step: Step) -> Record:
         last=step.last,
         burst=(minute, count),
     )
-    commands: tuple[Command, ...]
+    commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:
         commands = step.last
-    else:
-        commands = (WriteSummary(),) if step.draft.seq == 1 else ()
     return Record(
         seq=step.draft.seq,
         at_ms=step.now_ms,

@@ -11,7 +11,16 @@ from batuta_core.decider.step import Step
 from batuta_core.decider.timeout import Deadline, missed
 from batuta_core.decider.view import output_in
 from batuta_core.model.definition import TimeoutPolicy
-from batuta_core.model.event import TaskDeadLettered, TaskEvent, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUndeliverable, TaskUpdated
+from batuta_core.model.event import (
+    TaskDeadLettered,
+    TaskEvent,
+    TaskHandedBack,
+    TaskHeartbeat,
+    TaskPlace,
+    TaskStarted,
+    TaskUndeliverable,
+    TaskUpdated,
+)
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus, WorkflowStatus
 from batuta_core.model.record import OpenTask
 
@@ -77,7 +86,13 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
     )
     step.change(
         task,
-        {"status": task.status, "started_ms": task.started_ms, "poll_count": task.polls, "worker_id": task.worker_id, "callback_after_s": 0},
+        {
+            "status": task.status,
+            "started_ms": task.started_ms,
+            "poll_count": task.polls,
+            "worker_id": task.worker_id,
+            "callback_after_s": 0,
+        },
     )
     step.keep(node, task)
 
@@ -181,4 +196,5 @@ def _timeout_reason(step: Step, node: Node, task: OpenTask, kind: Deadline) -> s
         Deadline.POLL: ("Task poll timed out", "Poll timeout", task.scheduled_ms + task.delay_s * 1000, limits.poll_ms),
     }[kind]
     after = (step.now_ms - begin) // 1000
-    return f"{what} after {after} seconds. {configured} configured as {limit_ms // 1000} seconds. Timeout policy configured to {limits.policy.value}"
+    configured = f"{configured} configured as {limit_ms // 1000} seconds"
+    return f"{what} after {after} seconds. {configured}. Timeout policy configured to {limits.policy.value}"

@@ -37,7 +37,9 @@ def task_succeeded(step: Step, node: Node) -> None:
     step.go_to(node.next)
 
 
-def task_failed(step: Step, node: Node, task: OpenTask, status: TaskStatus, *, reason: str | None, output: Any = None, output_event: int = -1) -> None:
+def task_failed(
+    step: Step, node: Node, task: OpenTask, status: TaskStatus, *, reason: str | None, output: Any = None, output_event: int = -1
+) -> None:
     """An open task has ended badly: another attempt, or on without it, or the end of the execution."""
     can_retry = status.is_retriable and node.type.is_retried and task.attempt <= node.retry_limit
     total_ms = node.timeouts.total_ms
@@ -70,7 +72,9 @@ def _note_failed(step: Step, ref: str, shown: TaskStatus) -> None:
         step.failed_refs.append(ref)
 
 
-def _after_failure(step: Step, node: Node, ended: Ended, status: TaskStatus, reason: str | None, *, is_tolerated: bool, over_budget_ms: int = 0) -> None:
+def _after_failure(
+    step: Step, node: Node, ended: Ended, status: TaskStatus, reason: str | None, *, is_tolerated: bool, over_budget_ms: int = 0
+) -> None:
     task_id = step.task_id_at(ended.place)
     if is_tolerated:
         if not node.is_optional:
@@ -118,7 +122,10 @@ def _shown(reason: str | None) -> str:
 def complete(step: Step) -> None:
     """The flow has come to its end: COMPLETED, or FAILED when a permissive task had failed on the way."""
     if step.tolerated:
-        texts = [f"Task {item.task_id} failed with status: {item.status} and reason: '{_shown(item.reason)}'" for item in step.tolerated[:_MAX_REASON_TASKS]]
+        texts = [
+            f"Task {item.task_id} failed with status: {item.status} and reason: '{_shown(item.reason)}'"
+            for item in step.tolerated[:_MAX_REASON_TASKS]
+        ]
         finish(step, WorkflowStatus.FAILED, ". ".join(texts))
     else:
         finish(step, WorkflowStatus.COMPLETED, None)
@@ -202,7 +209,9 @@ def _handle_failure(step: Step, failed: Ended | None) -> None:
     else:
         shown = ids.child_workflow_id(step.execution.workflow_id, step.draft.seq, "failure")
         task_id = step.task_id_at(failed.place) if failed else None
-        start = StartFailureWorkflow(workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=task_id)
+        start = StartFailureWorkflow(
+            workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=task_id
+        )
         step.last = (*step.last, start)
     step.output = {**output, FAILURE_WORKFLOW_KEY: shown}
 

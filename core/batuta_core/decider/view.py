@@ -11,7 +11,7 @@ from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
 from batuta_core.model.execution import TaskExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
+from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph

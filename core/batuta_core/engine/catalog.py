@@ -69,10 +69,14 @@ def require_runnable(tasks: Sequence[WorkflowTask]) -> None:
     for task, path in definitions.walk(tasks):
         for field in ("name", "taskReferenceName"):
             if not task.get(field):
-                raise InvalidInput(f"A task of type {task['type']} has no {field}, so it cannot be run.", problems=[Problem(f"{path}.{field}", "is missing")])
+                raise InvalidInput(
+                    f"A task of type {task['type']} has no {field}, so it cannot be run.",
+                    problems=[Problem(f"{path}.{field}", "is missing")],
+                )
         if not task_type(task["type"]).is_supported:
             raise UnsupportedTaskType(
-                f"Task {task['taskReferenceName']} is of type {task['type']}, which this version of Batuta cannot run yet.", task_type=task["type"]
+                f"Task {task['taskReferenceName']} is of type {task['type']}, which this version of Batuta cannot run yet.",
+                task_type=task["type"],
             )
 
 
@@ -106,7 +110,9 @@ def _below(path: str, problem: Problem) -> Problem:
     return Problem(f"{path}{joint}{problem.path}", problem.message, problem.invalid_value)
 
 
-def register_workflows(ports: Ports, namespace: str, bodies: Sequence[Any], is_javascript: JavascriptCheck, *, is_new: bool = False) -> list[str]:
+def register_workflows(
+    ports: Ports, namespace: str, bodies: Sequence[Any], is_javascript: JavascriptCheck, *, is_new: bool = False
+) -> list[str]:
     """Stores all of them, or none: the names, in order. ``is_new``: raises DefinitionExists over an existing version."""
     checked: list[dict[str, Any]] = []
     problems: list[Problem] = []
@@ -159,4 +165,3 @@ def update_task(ports: Ports, namespace: str, body: Any) -> None:
     make_queues(ports, namespace, [definition.get("queue") or name])
     kept = {key: old[key] for key in ("createTime", "createdBy") if key in old}
     ports.definitions.put_tasks(namespace, [{**definition, **kept, "updateTime": ports.clock.now_ms()}])
-

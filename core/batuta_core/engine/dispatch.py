@@ -85,7 +85,9 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
         try:
             ports.queues.send(queue, [outgoing for _task, outgoing in messages])
         except QueueMissing as error:
-            _refuse(ports, execution, [task for task, _outgoing in messages], f"no queue for this task type: {error.message}. {error.remedy}")
+            _refuse(
+                ports, execution, [task for task, _outgoing in messages], f"no queue for this task type: {error.message}. {error.remedy}"
+            )
 
 
 def _fitting(ports: Ports, message: TaskMessage) -> tuple[TaskMessage, str]:
@@ -175,4 +177,3 @@ def _purge(ports: Ports, execution: ExecutionId, newest: Record) -> None:
     ports.logs.purge(execution)
     ports.summaries.delete(execution)
     ports.journal.purge(execution, newest.seq)
-

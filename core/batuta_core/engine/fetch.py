@@ -188,4 +188,3 @@ def _spill_event(event: Event, slot: Callable[[Any], Any]) -> Event:
 
 def _spill_change(change: TaskChange, slot: Callable[[Any], Any]) -> TaskChange:
     return replace(change, input=slot(change.input), output=slot(change.output))
-

@@ -29,7 +29,9 @@ SQS_BATCH_MAX = 10  # quota "messages per receive"
 SQS_WAIT_MAX_S = 20  # quota "long poll"
 
 
-def poll(ports: Ports, namespace: str, task_type: str, *, worker_id: str, domain: str = "", count: int = 1, timeout_ms: int = 100) -> list[dict[str, Any]]:
+def poll(
+    ports: Ports, namespace: str, task_type: str, *, worker_id: str, domain: str = "", count: int = 1, timeout_ms: int = 100
+) -> list[dict[str, Any]]:
     """Up to ``count`` tasks in Conductor's JSON. Waits up to ``timeout_ms`` for the first and does not hold back a batch
     that is partly filled. A task type that nobody registered has no tasks."""
     queue = task_queue_name(ports.stage, namespace, task_type, domain)

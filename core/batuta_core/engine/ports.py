@@ -95,8 +95,8 @@ class QueueSize:
 
 # What the engine counts on, and every stage gives its queues.
 TASK_VISIBILITY_S = 30  # a worker renews its lease while it runs; a dead one's task is back after this long
-# A function's queue keeps a message invisible for longer than the function lives, so that two of its runs never hold one message at once; Lambda
-# asks for six times the function's timeout, which is 30 s.
+# A function's queue keeps a message invisible for longer than the function lives, so that two of its runs never hold one
+# message at once; Lambda asks for six times the function's timeout, which is 30 s.
 FUNCTION_VISIBILITY_S = 180
 QUEUE_RETENTION_S = 14 * 24 * 3600  # the most that SQS keeps a message (quota "message retention")
 MAX_RECEIVES = 5  # then the queue gives a message up: throttles and crashing neighbours raise the count of innocents

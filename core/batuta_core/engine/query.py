@@ -75,7 +75,10 @@ def _rough_size(value: Any) -> int:
 
 def without_tasks(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph) -> WorkflowExecution:
     """The execution without its tasks, from four records at most, however long it is."""
-    records = {newest.seq: newest, **read_records(ports, execution, {1, newest.head.variables_record, newest.head.output_record} - {0, newest.seq})}
+    records = {
+        newest.seq: newest,
+        **read_records(ports, execution, {1, newest.head.variables_record, newest.head.output_record} - {0, newest.seq}),
+    }
     if 1 not in records:
         raise operate.not_found(execution.workflow_id)
     found = begun(execution, records[1], graph)

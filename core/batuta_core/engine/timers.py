@@ -100,7 +100,10 @@ def move_far_timers(ports: Ports) -> int:
         for page in ports.far_timers.in_minute(minute):
             needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
             now_ms = ports.clock.now_ms()
-            _send(ports, [(TimerMessage(execution=t.execution, record=t.record, due_ms=t.due_ms), _delay_s(t.due_ms - now_ms)) for t in needed])
+            _send(
+                ports,
+                [(TimerMessage(execution=t.execution, record=t.record, due_ms=t.due_ms), _delay_s(t.due_ms - now_ms)) for t in needed],
+            )
             ports.far_timers.delete(page)
             moved += len(needed)
         if minute < closed:

@@ -116,7 +116,19 @@ def status_json(workflow: WorkflowExecution, resolve: Resolve, *, has_output: bo
 
 def run_json(body: Mapping[str, Any], request_id: str | None, *, is_timed_out: bool) -> dict[str, Any]:
     """Conductor's SignalResponse for TARGET_WORKFLOW, from the execution's own JSON."""
-    kept = ("workflowId", "correlationId", "input", "output", "priority", "variables", "tasks", "createdBy", "createTime", "status", "updateTime")
+    kept = (
+        "workflowId",
+        "correlationId",
+        "input",
+        "output",
+        "priority",
+        "variables",
+        "tasks",
+        "createdBy",
+        "createTime",
+        "status",
+        "updateTime",
+    )
     return {
         "responseType": "TARGET_WORKFLOW",
         "targetWorkflowId": body["workflowId"],

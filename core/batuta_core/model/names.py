@@ -40,7 +40,9 @@ class ExecutionId:
 def check_namespace(text: str) -> str:
     """The namespace itself, or InvalidInput."""
     if not _NAMESPACE.fullmatch(text):
-        raise InvalidInput(f"'{text[:64]}' is not a namespace: {NAMESPACE_RULE}.", problems=[Problem("namespace", NAMESPACE_RULE, text[:64])])
+        raise InvalidInput(
+            f"'{text[:64]}' is not a namespace: {NAMESPACE_RULE}.", problems=[Problem("namespace", NAMESPACE_RULE, text[:64])]
+        )
     return text
 
 

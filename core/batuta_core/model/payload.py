@@ -46,8 +46,6 @@ def get_slot(source: Mapping[str, Any], slot: str) -> Any:
     return source.get(slot)
 
 
-
-
 def check_size(value: Any, what: str) -> None:
     """Raises PayloadTooLarge when the JSON of ``value`` would pass ``PAYLOAD_MAX_BYTES``, without writing it.
 

@@ -132,7 +132,12 @@ class Hits:
     def missing(self) -> list[tuple[str, str]]:
         """The pairs of fault and call site that could have come up, by what else befell the site, and did not."""
         sites = {site for _what, site in self.counts}
-        return [(fault.value, site) for site in sorted(sites) for fault in Fault if site in ONLY_AT.get(fault, (site,)) and not self.counts[fault.value, site]]
+        return [
+            (fault.value, site)
+            for site in sorted(sites)
+            for fault in Fault
+            if site in ONLY_AT.get(fault, (site,)) and not self.counts[fault.value, site]
+        ]
 
     def table(self) -> str:
         """A row per call site, a column per fault."""

@@ -163,7 +163,9 @@ class SimulatedQueues:
     def next_visible_ms(self) -> int | None:
         """When the next message becomes visible."""
         now_ms = self._now_ms()
-        moments = [message.visible_ms for queue in self._queues.values() for message in queue.messages.values() if message.visible_ms > now_ms]
+        moments = [
+            message.visible_ms for queue in self._queues.values() for message in queue.messages.values() if message.visible_ms > now_ms
+        ]
         return min(moments, default=None)
 
     # --- inside

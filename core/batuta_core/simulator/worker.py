@@ -56,7 +56,11 @@ class SdkWorker:
 
     def _ready(self) -> list[Action]:
         queues = self._world.queues
-        return [Action(self._name, functools.partial(self._turn, queue), WORKER_LIFE_MS) for queue in queues.task_queues() if queues.is_ready(queue)]
+        return [
+            Action(self._name, functools.partial(self._turn, queue), WORKER_LIFE_MS)
+            for queue in queues.task_queues()
+            if queues.is_ready(queue)
+        ]
 
     def _turn(self, queue: str) -> None:
         world = self._world
@@ -67,7 +71,9 @@ class SdkWorker:
                 continue  # it is left alone until the queue gives it up
             outcome = self._behaviour(message)
             if outcome.is_slow:
-                self._send(message, TaskStarted(place=message.place, op=f"start-{received.receipt}", worker_id=self._name, call=message.call))
+                self._send(
+                    message, TaskStarted(place=message.place, op=f"start-{received.receipt}", worker_id=self._name, call=message.call)
+                )
             if outcome.is_lost:
                 return
             if outcome.is_handed_back:

@@ -48,7 +48,12 @@ def _answer(app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports)
         request_id = str(event.get("requestContext", {}).get("requestId", ""))
         refused = BatutaError("Something went wrong in Batuta.", request_id=request_id)
     shown = json_response(refused.to_dict(), refused.http_status)
-    return {"statusCode": refused.http_status, "headers": {"Content-Type": "application/json"}, "body": shown.body, "isBase64Encoded": False}
+    return {
+        "statusCode": refused.http_status,
+        "headers": {"Content-Type": "application/json"},
+        "body": shown.body,
+        "isBase64Encoded": False,
+    }
 
 
 def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
@@ -70,9 +75,7 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
     def show_about() -> Response[str]:
         return json_response({**about, "version": package.version("batuta-server"), "namespace": current().namespace})
 
-    @app.exception_handler(BatutaError)
-    def refuse(error: BatutaError) -> Response[str]:
-        return json_response(error.to_dict(), error.http_status)
+    app.exception_handler(BatutaError)(_refuse)
 
     @app.not_found
     def no_route(_error: NotFoundError) -> Response[str]:
@@ -81,7 +84,10 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
             response = empty_response(405)
             response.headers["Allow"] = ", ".join(sorted(methods))
             return response
-        return refuse(RouteNotFound(f"There is nothing at {event.http_method} {event.path}."))
+        return _refuse(RouteNotFound(f"There is nothing at {event.http_method} {event.path}."))
 
     return app
 
+
+def _refuse(error: BatutaError) -> Response[str]:
+    return json_response(error.to_dict(), error.http_status)

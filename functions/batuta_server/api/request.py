@@ -122,7 +122,9 @@ def _body(event: Mapping[str, Any]) -> str:
 
 
 def _bad_query(name: str, text: str, wanted: str) -> InvalidInput:
-    return InvalidInput(f"The query parameter {name} is '{text[:64]}', it must be {wanted}.", problems=[Problem(name, f"must be {wanted}", text[:64])])
+    return InvalidInput(
+        f"The query parameter {name} is '{text[:64]}', it must be {wanted}.", problems=[Problem(name, f"must be {wanted}", text[:64])]
+    )
 
 
 def parse_json(text: str) -> Any:

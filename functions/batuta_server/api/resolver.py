@@ -43,7 +43,9 @@ class Resolver(APIGatewayHttpResolver):
 
     def methods_of(self, path: str) -> set[str]:
         """The methods for which ``path`` has a route."""
-        return {method for route in (*self._static_routes, *self._dynamic_routes) if route.rule.match(path) for method in _methods(route.method)}
+        return {
+            method for route in (*self._static_routes, *self._dynamic_routes) if route.rule.match(path) for method in _methods(route.method)
+        }
 
 
 def _methods(method: str | list[str] | tuple[str, ...]) -> Mapping[str, None]:

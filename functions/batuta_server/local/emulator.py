@@ -1,7 +1,8 @@
 """The emulator of AWS beneath a local server: a child process in an environment of its own.
 
-Its environment is made on first use, since it pins a botocore that clashes with ours. The child ends when its parent does, whatever ends that: it
-reads its standard input, which the operating system closes. With a state folder it then saves what it holds.
+Its environment is made on first use, since it pins a botocore that clashes with ours. The child ends when its parent
+does, whatever ends that: it reads its standard input, which the operating system closes. With a state folder it then
+saves what it holds.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _install(folder: Path, requirements: Path) -> None:
         target = draft / "env"
         _run([sys.executable, "-m", "venv", *([] if not _uv() else ["--without-pip"]), str(target)])
         python = str(target / "bin" / "python")
-        install = [*_uv(), "pip", "install", "-q", "--compile-bytecode", "--python", python] if _uv() else [python, "-m", "pip", "install", "-q"]
+        install = (
+            [*_uv(), "pip", "install", "-q", "--compile-bytecode", "--python", python] if _uv() else [python, "-m", "pip", "install", "-q"]
+        )
         _run([*install, "--require-hashes", "-r", str(requirements)])
         target.rename(folder)
     finally:
@@ -88,7 +91,7 @@ class Emulator:
         self.port = port or _free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._keeps_state = state is not None
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         launcher = str(resources.files("batuta_server.local").joinpath("emulator_main.py"))
         self._process = subprocess.Popen(  # noqa: S603
             [str(ensure_environment()), launcher],

@@ -1,7 +1,8 @@
 """Runs in the emulator's own environment: ends with its parent, and with two fixed waits of the emulator shortened.
 
-ministack looks every 100 ms whether a long poll has something to give (a chain of tasks would spend most of its time there), and at its end gives
-long polls three seconds. The names are private ones of the version that is pinned; should they be gone, it is only slower.
+ministack looks every 100 ms whether a long poll has something to give (a chain of tasks would spend most of its time
+there), and at its end gives long polls three seconds. The names are private ones of the version that is pinned; should they
+be gone, it is only slower.
 """
 
 import asyncio

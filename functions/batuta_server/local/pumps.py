@@ -96,7 +96,10 @@ def _event(queue: str, received: Sequence[Incoming]) -> dict[str, Any]:
                 "messageId": message.message_id,
                 "receiptHandle": message.receipt,
                 "body": message.text,
-                "attributes": {"ApproximateReceiveCount": str(message.receives), **({"MessageGroupId": message.group} if message.group else {})},
+                "attributes": {
+                    "ApproximateReceiveCount": str(message.receives),
+                    **({"MessageGroupId": message.group} if message.group else {}),
+                },
                 "eventSource": "aws:sqs",
                 "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{queue}",
             }

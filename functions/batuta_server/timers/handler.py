@@ -28,4 +28,3 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     return handler
-
