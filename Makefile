@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test golden sim contract lint fmt types check bench-decide bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden sim mutants contract lint fmt types check bench-decide bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,13 +38,19 @@ dev: $(VENV)/run.stamp ## a server on http://127.0.0.1:PORT/api until Ctrl-C (PO
 	@$(BIN)/batuta dev --port $(PORT) $(if $(STATE),--state $(STATE))
 
 test: $(VENV)/dev.stamp ## the tests, within five minutes
-	$(BIN)/python -m pytest -n $(JOBS) tests/unit tests/simulation tests/contract tests/budget tests/local
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/simulation tests/contract tests/budget tests/local
+
+test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, the wheels in an empty environment
+	$(BIN)/python -m pytest -n $(JOBS) -m slow tests
 
 golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`
 	$(BIN)/python -m tests.golden.play
 
 sim: $(VENV)/dev.stamp ## seeded fault schedules: make sim SEEDS=n FROM=k; exit 1 and the seed when one fails
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
+
+mutants: $(VENV)/dev.stamp ## break the protocol in many ways; each must be caught by the simulation
+	$(BIN)/python -m tests.simulation.mutants
 
 contract: $(VENV)/dev.stamp ## the adapters' contract suites alone
 	$(BIN)/python -m pytest tests/contract

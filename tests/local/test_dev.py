@@ -27,7 +27,7 @@ class Dev:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.banner = ""
-        while "run.py" not in self.banner:
+        while "BATUTA_URL" not in self.banner:
             line = self.process.stdout.readline()
             assert line, f"ended with {self.process.wait()}: {self.banner}"
             self.banner += line

@@ -56,8 +56,19 @@ def _banner(server: LocalServer, state: StateFolder | None) -> str:
         f"    state      {kept}\n\n"
         f"  Next, in another terminal:\n\n"
         f"    export BATUTA_URL={server.url}\n"
-        f"    python examples/order/worker.py     # a worker\n"
-        f"    python examples/order/run.py        # starts an order and shows it\n"
+        f"{_suggestions()}"
+    )
+
+
+def _suggestions() -> str:
+    if Path("examples/order/run.py").exists():
+        return (
+            "    python examples/order/worker.py     # a worker\n    python examples/order/run.py        # starts an order and shows it\n"
+        )
+    return (
+        "    batuta workflow register order.json  # a definition, as Conductor has it\n"
+        "    batuta worker my_worker              # the Worker in my_worker.py\n"
+        "    batuta workflow start order --wait   # an execution\n"
     )
 
 
