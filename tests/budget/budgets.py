@@ -14,6 +14,8 @@ MODULES = {
 NEVER = frozenset({"boto3", "s3transfer", "urllib3", "tree_sitter", "waitress", "moto", "aws_xray_sdk", "batuta"})
 FORBIDDEN = {
     "batuta_server.api.entry": NEVER,
-    "batuta_server.decider.entry": NEVER | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
-    "batuta_server.timers.entry": NEVER | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
+    "batuta_server.decider.entry": NEVER
+    | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
+    "batuta_server.timers.entry": NEVER
+    | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
 }

@@ -31,8 +31,16 @@ def main() -> int:
     server = LocalServer(0)
     server.start()
     try:
-        command = [sys.executable, str(golden / "run.py"), "compare", "--server", f"{server.url}/api", "--expected", str(golden / "expected")]
-        return subprocess.run([*command, "--handler-wait", "0", *chosen], check=False).returncode  # noqa: S603
+        command = [
+            sys.executable,
+            str(golden / "run.py"),
+            "compare",
+            "--server",
+            f"{server.url}/api",
+            "--expected",
+            str(golden / "expected"),
+        ]
+        return subprocess.run([*command, "--handler-wait", "0", *chosen], check=False).returncode
     finally:
         server.stop()
 

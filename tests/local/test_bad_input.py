@@ -155,6 +155,7 @@ def test_bad_query_parameters_are_named(http: Http, line: Line) -> None:
         "/api/tasks/queue/size",
         "/api/workflow/search?size=5001",
         "/api/workflow/search?query=nonsense",
+        "/api/workflow/search?freeText=parcel",
     ):
         answer = http("GET", path)
         assert answer.status == 400, (path, answer.text)

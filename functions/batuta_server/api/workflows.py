@@ -13,7 +13,7 @@ from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Ports, SummaryQuery
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.engine.wait import WAIT_MAX_MS, is_blocked, wait_until
-from batuta_core.model.error import InvalidInput
+from batuta_core.model.error import InvalidInput, Problem
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -35,6 +35,11 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/search", "GET")
     def search_workflows() -> Response[str]:
         request = current()
+        if request.text("freeText") not in ("", "*"):
+            problem = Problem("freeText", "must be *", request.text("freeText")[:64])
+            raise InvalidInput(
+                "There is no free text search; narrow by workflowType, status, correlationId or startTime.", problems=[problem]
+            )
         wanted = search.parse_query(request.text("query"), request.text("sort"))
         total, page = search.find(ports, request.namespace, wanted, request.number("start", 0), request.number("size", 100))
         return json_response({"totalHits": total, "results": [wire.summary_json(summary) for summary in page]})
