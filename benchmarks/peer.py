@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.shared import SHARED
+
 from benchmarks import report
 from benchmarks.line import engine_alone, through_sdk
 
@@ -28,10 +30,6 @@ VERSION = "3.32.1"
 ARTIFACT = f"org.conductoross:conductor-server:{VERSION}:jar:boot"
 ROOT = Path(__file__).resolve().parents[1]
 _START_MAX_S = 120
-
-
-def shared() -> Path:
-    return Path(os.environ.get("BATUTA_SHARED") or ROOT.parent / "shared")
 
 
 def java() -> str:
@@ -105,7 +103,7 @@ def play(server: str, pids: dict[str, int], options: argparse.Namespace) -> dict
     out = ROOT / ".batuta" / "peer.json"
     command = [
         sys.executable,
-        str(shared() / "bench/rest_bench.py"),
+        str(SHARED / "bench/rest_bench.py"),
         "--server",
         server,
         "--cases",

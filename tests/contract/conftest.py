@@ -1,15 +1,14 @@
-"""The stands of the contract suite. A server that this machine cannot run is skipped, and the end of the run says so loudly;
-with BATUTA_REQUIRE_ALL=1 it is a failure."""
+"""The stands of the contract suite. A server that this machine cannot run is skipped loudly."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.contract.servers import Jvm, Ministack, Missing, Moto, Server
 from tests.contract.stand import AwsStand, SimulatedStand, Stand
+from tests.shared import not_tested
 
 _SERVERS: dict[str, type[Server]] = {server.name: server for server in (Ministack, Jvm, Moto)}
 _missing: dict[str, str] = {}
@@ -17,12 +16,6 @@ _missing: dict[str, str] = {}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "not_on(*names, because): the stands on which the promise cannot be shown, and why")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()) if isinstance(report.longrepr, tuple)}
-    for reason in sorted(reason for reason in reasons if "NOT TESTED" in reason):
-        terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +30,7 @@ def server() -> Iterator[Callable[[str], Server]]:
             except Missing as error:
                 _missing[name] = str(error)
         if name in _missing:
-            message = f"NOT TESTED: the adapters on {name}: {_missing[name]}"
-            if os.environ.get("BATUTA_REQUIRE_ALL") == "1":
-                pytest.fail(message)
-            pytest.skip(message)
+            not_tested(f"the adapters on {name}", _missing[name])
         return running[name]
 
     yield start

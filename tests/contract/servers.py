@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batuta_server.local.emulator import Emulator, home
+from tests.shared import SHARED
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("BATUTA_SHARED", REPOSITORY.parent / "shared"))
 _START_WITHIN_S = 60
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batuta_core.engine import advance, catalog, timers
+from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.ports import FarTimer
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TimerFired
@@ -134,6 +134,38 @@ def a_guard_outlives_a_slow_start() -> None:
         require(record.head.status.value == "COMPLETED", "a start that died after its commit goes on", record.head)
 
 
+class DyingStart:
+    """The first writer dies when it has written."""
+
+    def __init__(self) -> None:
+        self._has_died = False
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if site == "journal.append" and not self._has_died:
+            self._has_died = True
+            return Fault.CRASH_AFTER
+        return None
+
+
+def a_call_that_ends_well_vouches_for_none_before_it() -> None:
+    """The start dies before it arms the deadline's timer; a termination relies on that timer and does all of its own."""
+    watcher = Watcher()
+    workload = one_task(timeout_s=20)
+    world = World(1, faults=DyingStart(), on_append=watcher, retention_s=60)
+    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+
+    def terminate() -> None:
+        (execution,) = watcher.last
+        operate.terminate(world.ports, execution, "by the user", is_failure_workflow_wanted=False)
+
+    world.agenda.append((world.now_ms, Action("start", lambda: _start(world, workload) and None)))
+    world.agenda.append((world.now_ms + 1000, Action("terminate", terminate)))
+    world.run(limit_ms=3600_000)
+    (record,) = watcher.last.values()
+    require(record.head.status.value == "REMOVED", "what is kept for a time is removed in the end", record.head)
+
+
 def a_timer_that_the_head_does_not_name_shows_what_is_due() -> None:
     """The execution's deadline has passed and its own timer is late: any other timer of that moment serves."""
     watcher = Watcher()
@@ -199,6 +231,7 @@ SCENARIOS: list[Scenario] = [
     a_task_of_a_dead_worker_is_finished_by_another,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
+    a_call_that_ends_well_vouches_for_none_before_it,
     a_timer_that_the_head_does_not_name_shows_what_is_due,
     a_timer_that_the_head_does_not_name_arms_nothing,
     a_message_from_a_slow_clock_proves_its_time,

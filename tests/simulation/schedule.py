@@ -69,8 +69,8 @@ def draw_plan(random: Random) -> Plan:
         workloads=workloads,
         has_sdk=kind < 0.8,
         has_http=kind > 0.6,
-        has_operations=random.random() < 0.3,
-        retention_s=random.choice((60, 5000)) if random.random() < 0.1 else 0,
+        has_operations=random.random() < 0.4,
+        retention_s=random.choice((60, 5000)) if random.random() < 0.15 else 0,
         is_losing=random.choice((0.0, 0.0, 0.1, 0.5)),
         is_handing_back=random.choice((0.0, 0.0, 0.2, 0.7)),
         is_fifo_kept=random.random() < 0.7,
@@ -265,7 +265,8 @@ def _start(run: Run, workload: Workload) -> None:
 def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
-        for operation in random.sample((_terminate, _remove, _read, _read, _write_log, _write_log, _register), random.randint(1, 4)):
+        drawn = random.sample((_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register), random.randint(1, 4))
+        for operation in drawn:
             moment = run.world.now_ms + random.choice((0, 10, 4000, 70_000))
             run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
 

@@ -83,7 +83,7 @@ def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str
         timeout_s=random.choice((20, 120, 4000)) if has_timeouts and random.random() < 0.3 else 0,
         has_timeouts=has_timeouts,
         failing=random.choice((0.0, 0.2, 0.5)),
-        large=5.0 if random.random() < 0.2 else 0.0,
+        large=30.0 if random.random() < 0.25 else 0.0,
         variables={"v0": 1} if random.random() < 0.5 else {},
         failure_workflow=failure_workflow,
     )
@@ -118,6 +118,7 @@ class _Drawer:
                 f"${{{ref}.output.n}}",
                 f"text ${{{ref}.output.ref}} and ${{workflow.input.text}}",
                 f"${{{ref}.output}}",
+                f"${{{ref}.output.text}}",
                 {"inner": [f"${{{ref}.output.n}}", 5, None]},
                 f"${{{ref}.status}}",
             )

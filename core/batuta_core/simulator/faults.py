@@ -69,40 +69,52 @@ ONLY_AT: Mapping[Fault, frozenset[str]] = {
 # Calls that come up far more often than they matter, and those that seldom do, get faults by their weight, not their number.
 _SITE_RATES: Mapping[str, float] = {
     "far_timers.in_minute": 0.03,
-    "far_timers.set_cursor": 0.03,
-    "far_timers.cursor": 0.1,
+    "far_timers.set_cursor": 0.1,
+    "far_timers.cursor": 0.5,
     "far_timers.delete": 4,
     "definitions.revision": 0.5,
-    "definitions.put_workflows": 3,
-    "definitions.put_tasks": 3,
     "journal.read": 2,
     "journal.scan": 3,
-    "journal.purge": 5,
     "logs.add": 3,
-    "logs.lines": 3,
-    "logs.purge": 5,
-    "payloads.get": 20,
+    "payloads.get": 10,
     "payloads.put": 10,
-    "payloads.purge": 5,
     "queues.ensure_task_queue": 2,
     "queues.release": 3,
-    "summaries.delete": 5,
     "summaries.get": 3,
     "summaries.note_dispatched": 3,
 }
 
 
+# Calls that come up once in a schedule, if at all, often when its faults are spent: each schedule aims one more fault at one of them.
+_AIMS = (
+    "definitions.put_tasks",
+    "definitions.put_workflows",
+    "journal.purge",
+    "logs.lines",
+    "logs.purge",
+    "payloads.get",
+    "payloads.purge",
+    "summaries.delete",
+)
+
+
 class RandomFaults:
-    """Up to ``budget`` faults, each call with probability ``rate`` times the weight of its site. Who has paused is four times
-    as likely to meet another fault: what breaks protocols is a slow writer that dies."""
+    """Up to ``budget`` faults, each call with probability ``rate`` times the weight of its site, and one aimed at a call that
+    is seldom made. Who has paused is four times as likely to meet another fault: what breaks protocols is a slow writer that dies."""
 
     def __init__(self, random: Random, rate: float, budget: int) -> None:
         self._random = random
         self._rate = rate
         self._left = budget
         self._choices: dict[str, tuple[list[Fault], list[int]]] = {}
+        self._aim = random.choice(_AIMS)
+        self._calls_to_aim = random.choice((1, 1, 2))
 
     def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if site == self._aim:
+            self._calls_to_aim -= 1
+            if self._calls_to_aim == 0:
+                return self._random.choice(self._for_site(site)[0])
         rate = self._rate * _SITE_RATES.get(site, 1) * (4 if has_paused else 1)
         if self._left <= 0 or self._random.random() >= rate:
             return None

@@ -11,6 +11,7 @@ nothing here depends on how the operating system schedules them.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -359,10 +360,11 @@ def _later(message: Outgoing, seconds: int) -> Outgoing:
 
 
 class _Pool:
-    """Threads that are kept: a schedule needs a handful, and there are many schedules."""
+    """Threads that are kept: a schedule needs a handful, and there are many schedules. A forked process begins without any."""
 
     def __init__(self) -> None:
         self._idle: list[SimpleQueue[Callable[[], None]]] = []
+        os.register_at_fork(after_in_child=self._idle.clear)
 
     def run(self, call: Callable[[], None]) -> None:
         inbox = self._idle.pop() if self._idle else self._begin()

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
 from batuta.context import TaskContext, now_ms
 from batuta.worker.batcher import Batcher, Refused
+from batuta.worker.hand_back import HandBack
 from batuta.worker.held import Held, Lease, Remembered, Served, TaskKey, key_of
 from batuta.worker.inputs import Inputs, Needless, Ready
 from batuta.worker.invoke import Outcome, failed
@@ -25,10 +26,8 @@ from batuta.worker.permits import give_back
 from batuta.worker.queues import Received
 from batuta.worker.report import Reporter
 from batuta.worker.runner import Runner
-from batuta.worker.signs import HeldLink, SignsOfLife, op
+from batuta.worker.signs import HeldLink, SignsOfLife
 from batuta.worker.timing import Timing
-from batuta_core.model.error import BatutaError
-from batuta_core.model.event import TaskHandedBack, TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import TaskMessage
 
@@ -37,14 +36,14 @@ logger = logging.getLogger("batuta.worker")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """``deleters`` gives the batcher that deletes a queue's messages, ``release`` makes messages visible again at once."""
+    """``deleters`` gives the batcher that deletes a queue's messages."""
 
     reporter: Reporter
     runner: Runner
     signs: SignsOfLife
     inputs: Inputs
+    back: HandBack
     deleters: Callable[[str], Batcher[str]]
-    release: Callable[[str, Sequence[str]], Awaitable[Any]]
     timing: Timing
     worker_id: str
     on_free: Callable[[], None]
@@ -58,22 +57,42 @@ class TaskHandler:
         self._remembered = Remembered(parts.timing.remembered_s)
         self._courses: set[asyncio.Task[None]] = set()
         self._errands: set[asyncio.Task[None]] = set()  # deletions and hand-backs
+        self._is_handing_back = False
 
     # --- what the intake asks for
 
     def is_new(self, message: TaskMessage) -> bool:
-        return key_of(message) not in self.held and message not in self._remembered
+        """Whether the function is to be called for it. The next call of a task may arrive while the report that asked for it is
+        still being acknowledged."""
+        held = self.held.get(key_of(message))
+        return message not in self._remembered if held is None else held.is_followed_by(message)
 
     def begin(self, message: TaskMessage, served: Served, queue: str, received: Received) -> None:
         """The place of each of ``served.places`` is the task's from here on."""
+        before = self.held.get(key_of(message))
+        if before is not None and before.course is not None:
+            before.course.add_done_callback(lambda _course: self._begin_next(message, served, queue, received))
+            return
+        if self._is_handing_back:
+            give_back(served.places)
+            self.hand_back(message, queue, received)
+            return
         held = self._hold(message, served, queue)
         held.take(message, received)
         held.course = self._start(self._courses, self._course(held, received))
 
+    def _begin_next(self, message: TaskMessage, served: Served, queue: str, received: Received) -> None:
+        if self.is_new(message):
+            self.begin(message, served, queue, received)
+        else:  # SQS delivered it twice, and the other one came first
+            give_back(served.places)
+            self._parts.on_free()
+            self.take_again(message, queue, received)
+
     def take_again(self, message: TaskMessage, queue: str, received: Received) -> None:
         held = self.held.get(key_of(message))
-        if held is None or held.is_reported or held.is_leased:
-            logger.info("task %s is done or held already: a second message of it is deleted", message.task_id)
+        if held is None or held.is_reported:
+            logger.info("task %s is done already: a second message of it is deleted", message.task_id)
             self._start(self._errands, self._delete(queue, received.receipt))
         elif held.abandoned.done():  # a last poll met what had just been handed back
             self.hand_back(message, queue, received)
@@ -82,7 +101,7 @@ class TaskHandler:
             held.take(message, received)
 
     def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
-        self._start(self._errands, self._hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
+        self._start(self._errands, self._parts.back.hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
 
     def _hold(self, message: TaskMessage, served: Served, queue: str) -> Held:
         started_ms = message.started_ms or now_ms()
@@ -141,7 +160,7 @@ class TaskHandler:
                 await self._parts.reporter.finish(held.message, outcome, held.started_ms)
                 self._finish(held)
             elif held.leases and not held.is_ending:  # it was delivered to us anew after its lease had been lost
-                await self._release(held.queue, held.let_go(), held.message)
+                await self._parts.back.release(held.message, held.queue, held.let_go())
         finally:
             signs.cancel()
 
@@ -178,8 +197,10 @@ class TaskHandler:
             return None
         return outcome
 
-    async def _too_late(self, held: Held, reason: str) -> Outcome:
+    async def _too_late(self, held: Held, reason: str) -> Outcome | None:
         await asyncio.wait({held.abandoned}, timeout=self._timing.timeout_grace_s)
+        if held.abandoned.done():
+            return None
         is_over = held.run is not None and held.run.done.done()
         lines = held.run.done.result().log if held.run is not None and is_over else held.context.take_lines()
         return replace(failed(reason), log=lines)
@@ -217,13 +238,14 @@ class TaskHandler:
 
     async def hand_back_all(self) -> None:
         """Gives up what is not ending: tells the functions, the server and the queue."""
+        self._is_handing_back = True
         given_up = [held for held in self.held.values() if not held.is_ending]
         for held in given_up:
             held.is_ending = True
             held.abandoned.set_result(None)
             if held.run is not None:
                 held.run.cancel("the worker stops", is_over=True)
-            self._start(self._errands, self._give_up(held))
+            self._start(self._errands, self._parts.back.give_up(held))
 
     async def settle(self, *, with_functions: bool) -> None:
         """Returns when nothing is on its way any more, and with ``with_functions`` nothing is held either."""
@@ -233,42 +255,6 @@ class TaskHandler:
     def _reporting(self) -> set[asyncio.Task[None]]:
         reporting = [held for held in self.held.values() if held.is_ending and not held.is_reported and not held.abandoned.done()]
         return {held.course for held in reporting if held.course is not None}
-
-    async def _give_up(self, held: Held) -> None:
-        logger.info("task %s (%s) is handed back", held.message.task_id, held.message.ref)
-        if not held.is_leased:
-            await self._hand_back(held.message, held.queue, held.let_go())
-            return
-        event = TaskUpdated(
-            place=held.message.place,
-            status=TaskStatus.IN_PROGRESS,
-            worker_id=self._parts.worker_id,
-            callback_after_s=0,
-            call=held.message.call,
-        )
-        try:
-            await self._parts.reporter.send(held.message, event)  # its message is gone: only a report makes a new one
-        except Refused as error:
-            logger.warning("task %s could not be handed back, it comes again after an hour: %s", held.message.task_id, error)
-
-    async def _hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
-        """Tells the server first: it takes this receive off the count of those that mean a lost lease."""
-        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._parts.worker_id)
-        try:
-            async with asyncio.timeout(self._timing.flush_s):
-                await self._parts.reporter.send(message, event)
-        except (Refused, TimeoutError) as error:
-            logger.warning("task %s is handed back without a word to the server: %r", message.task_id, error)
-        await self._release(queue, leases, message)
-
-    async def _release(self, queue: str, leases: Sequence[Lease], message: TaskMessage) -> None:
-        """A renewal that is under way comes first: landing later it would hide the message for another lease."""
-        if renewals := {lease.renewal for lease in leases if lease.renewal is not None}:
-            await asyncio.wait(renewals, timeout=self._timing.flush_s)
-        try:
-            await self._parts.release(queue, [lease.receipt for lease in leases])
-        except BatutaError as error:
-            logger.warning("task %s could not be released, it comes again when its lease ends: %s", message.task_id, error.message)
 
     async def _delete(self, queue: str, receipt: str) -> None:
         try:

@@ -71,13 +71,19 @@ class Held:
         return key_of(self.message)
 
     def take(self, message: TaskMessage, received: Received) -> None:
-        """A delivery of the task: its first, the same message with a new receipt, or a second message. What is reported counts
-        for the latest of them, else the server would take it for late while the messages are deleted."""
+        """A delivery of the task: its first, the same message with a new receipt, or a second message, which holds it from now
+        on even if the journal did before. What is reported counts for the latest of them, else the server would take it for late
+        while the messages are deleted."""
         now_s = time.monotonic()
         if message.call > self.message.call:
             self.message = message
         self.leases[received.message_id] = Lease(received.receipt, now_s, now_s)
-        self.is_lost = False
+        self.is_lost = self.is_leased = self.is_moving = False
+        self.has_moved.clear()
+
+    def is_followed_by(self, message: TaskMessage) -> bool:
+        """Whether the message asks for a call after the one whose outcome is on its way."""
+        return self.is_ending and not self.abandoned.done() and message.call > self.message.call
 
     def let_go(self) -> list[Lease]:
         """The leases of its messages, which are not renewed any more."""

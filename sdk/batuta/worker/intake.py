@@ -37,7 +37,8 @@ class Intake:
             self._free(source.places)
             return
         served = source.served.get((message.execution.namespace, message.task_type))
-        if served is not None and self._handler.is_new(message) and not self.is_stopping:
+        is_new = self._handler.is_new(message)
+        if served is not None and is_new and not self.is_stopping:
             self._free([place for place in source.places if place not in served.places])
             self._handler.begin(message, served, source.queue, received)
             return
@@ -47,7 +48,7 @@ class Intake:
             logger.warning("%s in namespace %s is not served here: handed back to %s", message.task_type, namespace, source.queue)
             source.pause(self._timing.stranger_pause_s)
             self._handler.hand_back(message, source.queue, received)
-        elif not self._handler.is_new(message):
+        elif not is_new:
             self._handler.take_again(message, source.queue, received)
         else:
             self._handler.hand_back(message, source.queue, received)

@@ -30,7 +30,6 @@ class Received:
     message_id: str
     text: str
     receipt: str
-    receives: int
     sent_ms: int = 0
 
 
@@ -97,7 +96,7 @@ class SqsQueues:
             self._poll_client.receive_message,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait_s,
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp"],
         )
         return [_received(message) for message in answer.get("Messages", ())]
 
@@ -151,14 +150,8 @@ def _session(connection: Connection) -> Session:
 
 
 def _received(message: Any) -> Received:
-    attributes = message.get("Attributes", {})
-    return Received(
-        message["MessageId"],
-        message["Body"],
-        message["ReceiptHandle"],
-        int(attributes.get("ApproximateReceiveCount", 1)),
-        int(attributes.get("SentTimestamp", 0)),
-    )
+    sent_ms = int(message.get("Attributes", {}).get("SentTimestamp", 0))
+    return Received(message["MessageId"], message["Body"], message["ReceiptHandle"], sent_ms)
 
 
 def _failure(item: Any) -> Failure:

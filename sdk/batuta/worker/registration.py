@@ -21,7 +21,6 @@ logger = logging.getLogger("batuta.worker")
 TRIES_MAX = 8  # with the waits below, two minutes: a server that starts beside its workers is up by then
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
-_HOPELESS = (401, 403)  # asking again does not help
 
 Ask = Callable[[str, Call[Any]], Awaitable[Any]]
 
@@ -48,7 +47,7 @@ async def _register_one(namespace: str, definition: Mapping[str, Any], ask: Ask)
             return
         except BatutaError as error:
             status = error.facts.get("http_status", error.http_status)
-            if tries == TRIES_MAX or status in _HOPELESS or (status < 500 and not error.retryable):
+            if tries == TRIES_MAX or (status < 500 and not error.retryable):
                 raise
             logger.info("task definition %s is not registered yet (try %d): %s", definition["name"], tries, error.message)
         await asyncio.sleep(backoff.delay_s(tries, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S))

@@ -1,7 +1,8 @@
 """The worker's parts at work, on an event loop in a thread of their own.
 
 Nothing of the user's runs on this loop, so no function, however it behaves, keeps leases from being renewed. Calls that block
-(SQS, HTTP) go to three small pools of threads: polls that wait must not hold up results, nor results renewals.
+go to small pools of threads, one for each purpose: polls that wait must not hold up results, results not renewals, and a
+server that does not answer none of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from batuta.serializer import size_bytes
 from batuta.threads import DaemonPool
 from batuta.transport import Transport
 from batuta.worker.batcher import Batcher
+from batuta.worker.hand_back import HandBack
 from batuta.worker.handler import Parts, TaskHandler
 from batuta.worker.health import Health
 from batuta.worker.inputs import Inputs
@@ -43,6 +45,7 @@ T = TypeVar("T")
 
 _IO_THREADS = 12  # a call to SQS takes some 10 ms, so these carry a thousand batches a second
 _RENEWAL_THREADS = 4
+_HTTP_THREADS = 4
 _DELETE_TRIES_MAX = 6  # with the waits between them longer than a lease lasts
 _TICK_S = 1.0
 _DEAF_AFTER_S = 10.0  # a loop that has not turned for so long is stuck
@@ -72,6 +75,7 @@ class Service:
         self._polls = DaemonPool("batuta-poll", QUIET_POLLS_MAX + EAGER_POLLS_MAX)
         self._io = DaemonPool("batuta-io", _IO_THREADS)
         self._renewals = DaemonPool("batuta-lease", _RENEWAL_THREADS)
+        self._http = DaemonPool("batuta-http", _HTTP_THREADS)
         self._clients: dict[str, Client] = {}
         self._deleters: dict[str, Batcher[str]] = {}
         self._thread = threading.Thread(target=self._main, name="batuta-worker", daemon=True)
@@ -119,7 +123,7 @@ class Service:
             self.error = error
             logger.exception("the worker ended in an error of its own")
         finally:
-            for pool in (self._polls, self._io, self._renewals):
+            for pool in (self._polls, self._io, self._renewals, self._http):
                 pool.shutdown()
             if self._plan.transport is not None:
                 self._plan.transport.close()
@@ -140,7 +144,7 @@ class Service:
                 signs=SignsOfLife(reporter, timing, plan.worker_id, ask),
                 inputs=Inputs(reporter.ask if ask is not None else None, ask, timing),
                 deleters=self._deleter,
-                release=lambda queue, receipts: self._in(self._io, plan.queues.change_visibility, queue, receipts, 0),
+                back=HandBack(reporter, self._make_visible, timing, plan.worker_id),
                 timing=timing,
                 worker_id=plan.worker_id,
                 on_free=lambda: poller.wake(),
@@ -200,13 +204,16 @@ class Service:
     def _change_visibility(self, queue: str, receipts: Sequence[str], visibility_s: int) -> Awaitable[Sequence[Failure]]:
         return self._in(self._renewals, self._plan.queues.change_visibility, queue, receipts, visibility_s)
 
+    def _make_visible(self, queue: str, receipts: Sequence[str]) -> Awaitable[Sequence[Failure]]:
+        return self._in(self._io, self._plan.queues.change_visibility, queue, receipts, 0)
+
     def _send(self, batch: Sequence[Outgoing]) -> Awaitable[Sequence[Failure]]:
         return self._in(self._io, self._plan.queues.send, resource_name(self._plan.stage, "decider.fifo"), batch)
 
     def _ask(self, namespace: str, call: Call[T]) -> Awaitable[T]:
         if namespace not in self._clients:
             self._clients[namespace] = Client(namespace=namespace, transport=self._plan.transport)
-        return self._in(self._io, self._clients[namespace].call, call)
+        return self._in(self._http, self._clients[namespace].call, call)
 
     def _deleter(self, queue: str) -> Batcher[str]:
         if queue not in self._deleters:

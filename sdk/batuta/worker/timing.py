@@ -41,7 +41,7 @@ class Timing:
     send_retry_max_s: float = 30.0
 
     flush_s: float = 5.0  # at the end of a shutdown: what results and hand-backs still get
-    stale_after_s: float = 15 * 60.0  # a message older than that is asked after before it is run: SQS delays at most as long
+    stale_after_s: float = 5 * 60.0  # a message older than that is asked after before it is run
     remembered_s: float = 120.0  # how long a finished task is known: its message comes again within a lease where deleting it failed
 
     settle_s: float = 30.0  # how long a start waits for the server to say where its queues are

@@ -48,7 +48,8 @@ class Worker:
 
     ``namespace`` and ``queue`` hold for functions whose decorator names none. ``max_in_progress`` caps the tasks of the
     whole process. ``url``, ``stage``, ``endpoint`` and ``region`` are found as ``batuta.settings`` tells. With ``health_port``
-    a tiny HTTP server answers 200 or 503 with ``health()`` as JSON.
+    a tiny HTTP server answers 200 or 503 with ``health()`` as JSON. ``queues`` and ``timing`` stand in for SQS and its clock in
+    tests.
     """
 
     def __init__(

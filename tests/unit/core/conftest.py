@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.shared import SHARED, not_tested
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with the corpus and the golden recordings: BATUTA_SHARED, or ``shared`` beside the repository."""
-    folder = Path(os.environ.get("BATUTA_SHARED", REPOSITORY.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"no recordings: {folder} is no folder (set BATUTA_SHARED)")
-    return folder
+    if not SHARED.is_dir():
+        not_tested("the recordings", f"{SHARED} is no folder (set BATUTA_SHARED)")
+    return SHARED
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ class MemoryQueues:
         self.calls: list[tuple[str, str, int]] = []
         self.before: Callable[[str, str, Any], None] = lambda call, queue, items: None
         self.simulated = SimulatedQueues(STAGE, self.now_ms)
+        self.reply_s = 0.0  # how long the answer to a send takes, which has had its effect by then
         self.polling = 0
         self.most_polling = 0
 
@@ -88,7 +89,7 @@ class MemoryQueues:
             found = self.simulated.receive(queue, limit, 0)
         except ports.QueueMissing as error:
             raise ResourceMissing(error.message) from error
-        return [Received(item.message_id, item.text, item.receipt, item.receives, self._sent_ms(queue, item.message_id)) for item in found]
+        return [Received(item.message_id, item.text, item.receipt, self._sent_ms(queue, item.message_id)) for item in found]
 
     def _sent_ms(self, queue: str, message_id: str) -> int:
         return self.simulated._queues[queue].messages[message_id].sent_ms
@@ -100,6 +101,7 @@ class MemoryQueues:
         with self._changed:
             self.simulated.send(queue, [ports.Outgoing(item.text, group=item.group, dedup=item.dedup) for item in batch])
             self._changed.notify_all()
+        time.sleep(self.reply_s)
         return []
 
     def delete(self, queue: str, receipts: Sequence[str]) -> Sequence[Failure]:

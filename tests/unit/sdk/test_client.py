@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -310,24 +312,22 @@ def test_pages_are_walked_to_their_end(stub: StubServer) -> None:
 
 
 def test_the_event_loop_does_not_wait_for_the_network(stub: StubServer) -> None:
-    import time
+    together = threading.Barrier(5, timeout=10)
 
     def slow(_asked: Asked) -> Answer:
+        together.wait()  # all five at once, or none is answered
         time.sleep(0.03)
         return Answer(body=EXECUTION)
 
     stub.answer = slow
 
-    async def main() -> tuple[int, float]:
+    async def main() -> int:
         async with AsyncClient(stub.url) as client:
-            began = time.monotonic()
             ticks = 0
             requests = asyncio.gather(*(client.get("w1") for _ in range(5)))
             while not requests.done():
                 await asyncio.sleep(0.001)
                 ticks += 1
-            return ticks, time.monotonic() - began
+            return ticks
 
-    ticks, took_s = asyncio.run(main())
-    assert ticks > 5
-    assert took_s < 5 * 0.03
+    assert asyncio.run(main()) > 5

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batuta import BatutaError, InvalidInput, NoAnswer, Unavailable, WorkflowNotFound, calls
@@ -56,6 +56,7 @@ def test_segments_are_encoded_and_separators_twice() -> None:
     assert encode_segment("geige\u00e4") == "geige%C3%A4"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()))
 def test_a_gateway_that_decodes_once_leaves_one_segment_which_decodes_to_the_name(name: str) -> None:
     once = unquote(encode_segment(name))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -116,6 +116,7 @@ CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 def test_what_is_written_is_read_as_it_was(annotation: Any, values: st.SearchStrategy[Any]) -> None:
     read = reader_of(annotation)
 
+    @settings(deadline=None)
     @given(values)
     def check(value: Any) -> None:
         found = read(json.loads(dump(to_json(value))), "")

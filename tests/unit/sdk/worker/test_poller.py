@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ Receive = Callable[[str, int, int], Awaitable[Sequence[Received]]]
 
 
 def messages(count: int) -> list[Received]:
-    return [Received(f"m{number}", "", "", 1) for number in range(count)]
+    return [Received(f"m{number}", "", "") for number in range(count)]
 
 
 class Stage:
@@ -118,6 +119,7 @@ def test_a_busy_queue_does_not_starve_the_others() -> None:
 def test_idle_queues_do_not_starve_a_busy_one() -> None:
     stage = Stage({"busy": 500, **{f"idle{number}": 0 for number in range(200)}}, limit=50, quiet_s=0.02)
     stage.run(lambda: stage.taken["busy"] == 500)
+    assert {wait for _queue, limit, wait in stage.polls if limit > 2} <= {0}  # whoever holds more than a share does not wait
     idle_polls = sum(queue != "busy" for queue, _limit, _wait in stage.polls)
     assert idle_polls < 1000
 
@@ -215,8 +217,10 @@ def test_a_missing_queue_is_asked_for_again_quietly(caplog: pytest.LogCaptureFix
         stage.poller.stop()
         await running
 
+    began = time.monotonic()
     with caplog.at_level("INFO", logger="batuta.worker"):
         asyncio.run(main())
+    assert time.monotonic() - began > 3 * FAST.missing_retry_s
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO"]
     assert "does not exist yet" in caplog.messages[0]
     assert "polled again" in caplog.messages[1]

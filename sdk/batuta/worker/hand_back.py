@@ -1,0 +1,72 @@
+"""Gives tasks back that this worker will not finish: the server is told first, then the message made visible at once.
+
+SQS counts every receive, and five of them mean that workers died. The word to the server takes this one off that count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from batuta.worker.batcher import Refused
+from batuta.worker.held import Held, Lease
+from batuta.worker.report import Reporter
+from batuta.worker.signs import op
+from batuta.worker.timing import Timing
+from batuta_core.model.error import BatutaError
+from batuta_core.model.event import TaskHandedBack, TaskUpdated
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import TaskMessage
+
+logger = logging.getLogger("batuta.worker")
+
+
+class HandBack:
+    """``make_visible`` does so with the messages of a queue, by their receipts."""
+
+    def __init__(
+        self, reporter: Reporter, make_visible: Callable[[str, Sequence[str]], Awaitable[Any]], timing: Timing, worker_id: str
+    ) -> None:
+        self._reporter = reporter
+        self._make_visible = make_visible
+        self._timing = timing
+        self._worker_id = worker_id
+
+    async def give_up(self, held: Held) -> None:
+        """A task that was begun. One that the journal holds has no message: only a report that it is to be called again makes one."""
+        logger.info("task %s (%s) is handed back", held.message.task_id, held.message.ref)
+        message = held.message
+        if not held.is_leased:
+            await self.hand_back(message, held.queue, held.let_go())
+            return
+        event = TaskUpdated(
+            place=message.place,
+            status=TaskStatus.IN_PROGRESS,
+            worker_id=self._worker_id,
+            callback_after_s=0,
+            call=message.call,
+        )
+        try:
+            await self._reporter.send(message, event)
+        except Refused as error:
+            logger.warning("task %s could not be handed back, it comes again after an hour: %s", message.task_id, error)
+
+    async def hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id)
+        try:
+            async with asyncio.timeout(self._timing.flush_s):
+                await self._reporter.send(message, event)
+        except (Refused, TimeoutError) as error:
+            logger.warning("task %s is handed back without a word to the server: %r", message.task_id, error)
+        await self.release(message, queue, leases)
+
+    async def release(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+        """A renewal that is under way comes first: landing later it would hide the message for another lease."""
+        if renewals := {lease.renewal for lease in leases if lease.renewal is not None}:
+            await asyncio.wait(renewals, timeout=self._timing.flush_s)
+        try:
+            await self._make_visible(queue, [lease.receipt for lease in leases])
+        except BatutaError as error:
+            logger.warning("task %s could not be released, it comes again when its lease ends: %s", message.task_id, error.message)
