@@ -16,6 +16,7 @@ from batuta_server.aws.definitions import DynamoDefinitions
 from batuta_server.aws.dynamodb import Table
 from batuta_server.aws.far_timers import DynamoFarTimers
 from batuta_server.aws.journal import DynamoJournal
+from batuta_server.aws.key_ring import KeyRing
 from batuta_server.aws.logs import DynamoLogs
 from batuta_server.aws.payloads import S3Payloads
 from batuta_server.aws.queues import SqsQueues
@@ -36,7 +37,8 @@ def connect(settings: Settings, credentials: Credentials | None = None) -> Trans
 
 
 def make_ports(settings: Settings, transport: Transport | None = None, log: Log | None = None) -> Ports:
-    """The engine's ports on AWS, or on what the settings put in its place. Makes no call yet. The log defaults to Lambda's."""
+    """The engine's ports on AWS, or on what the settings put in its place. The only call that it makes is for
+    the ring of token keys, where there is one. The log defaults to Lambda's."""
     transport = transport or connect(settings)
     log = log or _lambda_log(settings)
     stage = settings.stage
@@ -52,12 +54,19 @@ def make_ports(settings: Settings, transport: Transport | None = None, log: Log 
         logs=DynamoLogs(executions),
         clock=SystemClock(),
         ids=RandomIds(),
-        signer=Signer(settings.token_keys),
+        signer=_signer(settings, transport),
         catalog=Catalog(),
         cache=Cache(),
         retention_s=settings.retention_s,
         log=log,
     )
+
+
+def _signer(settings: Settings, transport: Transport) -> Signer:
+    if not settings.token_keys_parameter:
+        return Signer(settings.token_keys)
+    ring = KeyRing(transport, settings.token_keys_parameter)
+    return Signer(ring.keys(), renew=ring.keys)
 
 
 def _lambda_log(settings: Settings) -> Log:

@@ -8,11 +8,6 @@ from typing import Any
 from batuta_core.engine.ports import Incoming
 
 
-def queue_of(event: Mapping[str, Any]) -> str:
-    """The name of the queue that a batch comes from."""
-    return str(event["Records"][0]["eventSourceARN"]).rpartition(":")[2]
-
-
 def incoming_of(event: Mapping[str, Any]) -> list[Incoming]:
     return [
         Incoming(

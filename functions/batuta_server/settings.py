@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from batuta_core.model.names import check_stage
+from batuta_core.model.names import check_namespace, check_stage
 
-SERVICES = ("dynamodb", "sqs", "s3")
+SERVICES = ("dynamodb", "sqs", "s3", "ssm")
 
 _STAGE = "BATUTA_STAGE"
 _REGION = "BATUTA_REGION"
 _BUCKET = "BATUTA_BUCKET"
 _TOKEN_KEYS = "BATUTA_TOKEN_KEYS"  # noqa: S105 - the name of the variable; base64url, the newest first, commas between
+_TOKEN_KEYS_PARAMETER = "BATUTA_TOKEN_KEYS_PARAMETER"  # noqa: S105
+_NAMESPACES = "BATUTA_NAMESPACES"  # commas between
 _RETENTION_S = "BATUTA_RETENTION_S"
 _IS_LOCAL = "BATUTA_LOCAL"
 _ENDPOINT_URL = "BATUTA_ENDPOINT_URL"
@@ -37,12 +39,17 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``endpoint_url`` stands in for AWS for every service, ``service_urls`` for single ones; without either it is AWS."""
+    """``endpoint_url`` stands in for AWS for every service, ``service_urls`` for single ones; without either it is AWS.
+
+    The token keys are given themselves, or as the name of the parameter in SSM that holds their ring.
+    """
 
     stage: str
     region: str
     bucket: str
-    token_keys: tuple[bytes, ...] = field(repr=False)
+    token_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    token_keys_parameter: str = ""
+    namespaces: tuple[str, ...] = ()  # which there may be; none named: any
     retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
     is_local: bool = False
     endpoint_url: str = ""
@@ -51,11 +58,14 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         """Raises SettingsError, which says what is missing or wrong."""
+        parameter = env.get(_TOKEN_KEYS_PARAMETER, "")
         return cls(
             stage=check_stage(_required(env, _STAGE)),
             region=env.get(_REGION) or _required(env, _LAMBDA_REGION),
             bucket=_required(env, _BUCKET),
-            token_keys=tuple(_key(text) for text in _required(env, _TOKEN_KEYS).split(",")),
+            token_keys=() if parameter else tuple(_key(text) for text in _required(env, _TOKEN_KEYS).split(",")),
+            token_keys_parameter=parameter,
+            namespaces=tuple(check_namespace(name) for name in env.get(_NAMESPACES, "").split(",") if name),
             retention_s=_number(env, _RETENTION_S),
             is_local=env.get(_IS_LOCAL, "") == "1",
             endpoint_url=env.get(_ENDPOINT_URL, ""),
@@ -69,6 +79,8 @@ class Settings:
             _REGION: self.region,
             _BUCKET: self.bucket,
             _TOKEN_KEYS: ",".join(base64.urlsafe_b64encode(key).decode() for key in self.token_keys),
+            _TOKEN_KEYS_PARAMETER: self.token_keys_parameter,
+            _NAMESPACES: ",".join(self.namespaces),
             _RETENTION_S: str(self.retention_s) if self.retention_s else "",
             _IS_LOCAL: "1" if self.is_local else "",
             _ENDPOINT_URL: self.endpoint_url,
@@ -84,7 +96,8 @@ class Settings:
     def endpoints(self) -> dict[str, str]:
         """All of them. Raises SettingsError when this is a laptop or a test and one of them is elsewhere: nothing that runs
         there may ever reach a real account."""
-        found = {service: self.endpoint(service) for service in SERVICES}
+        needed = [service for service in SERVICES if service != "ssm" or self.token_keys_parameter]
+        found = {service: self.endpoint(service) for service in needed}
         if self.is_local or "PYTEST_VERSION" in os.environ:
             for service, url in found.items():
                 if not _is_loopback(url):

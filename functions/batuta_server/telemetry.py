@@ -26,6 +26,7 @@ TASK_ID = "task_id"
 METRICS: Mapping[str, str] = {
     "decision_failed": "DecisionFailed",
     "execution_broken": "ExecutionBroken",
+    "dead_letters": "DeadLetters",
     "message_refused": "MessageRefused",
     "message_not_ours": "MessageNotOurs",
 }

@@ -171,7 +171,9 @@ def task_log(options: argparse.Namespace) -> None:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    return Client(optional_url(options.url) or DEV_URL, namespace=options.namespace)
+    url = optional_url(options.url)
+    is_staged = url is None and (options.stage or os.environ.get("BATUTA_STAGE"))
+    return Client(url if is_staged else url or DEV_URL, stage=options.stage, namespace=options.namespace)
 
 
 def _definitions_in(path: Path) -> list[dict[str, Any]]:
@@ -273,7 +275,8 @@ def _command(group: Any, name: str, run: Callable[[argparse.Namespace], int | No
 def _asking(group: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
     """A command that asks the server."""
     command = _command(group, name, run, text)
-    command.add_argument("--url", help=f"the server; else $BATUTA_URL, else {DEV_URL}")
+    command.add_argument("--url", help=f"the server; else $BATUTA_URL, else that of the stage, else {DEV_URL}")
+    command.add_argument("--stage", help="a stage deployed to your AWS account; else $BATUTA_STAGE")
     command.add_argument("--namespace", help="else $BATUTA_NAMESPACE, else default")
     return command
 

@@ -29,17 +29,24 @@ ASYNC_REQUESTS_MAX = 10
 
 
 class _Connected:
-    """``url`` is the server's root without ``/api``, else $BATUTA_URL; ``namespace`` is else $BATUTA_NAMESPACE, else ``default``.
+    """``url`` is the server's root without ``/api``, else $BATUTA_URL, else that of the deployed ``stage`` ($BATUTA_STAGE);
+    ``namespace`` is else $BATUTA_NAMESPACE, else ``default``. Requests to a deployed stage are signed with your AWS credentials.
 
     ``auth`` gives the headers that sign a request, ``transport`` stands in for the network in tests.
     """
 
     def __init__(
-        self, url: str | None = None, *, namespace: str | None = None, auth: Auth | None = None, transport: Transport | None = None
+        self,
+        url: str | None = None,
+        *,
+        stage: str | None = None,
+        namespace: str | None = None,
+        auth: Auth | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.namespace = namespace_from(namespace)
         self._prefix = prefix_of(self.namespace)
-        self._transport = transport or HttpTransport(url_from(url), auth)
+        self._transport = transport or HttpTransport(url_from(url, stage), auth)
 
     def _steps(self, flow: Flow[T] | Call[T]) -> Flow[T]:
         return perform(flow, self._prefix) if isinstance(flow, Call) else flow
@@ -178,9 +185,15 @@ class AsyncClient(_Connected):
     """The same calls for coroutines; the event loop never waits for the network. Also an asynchronous context manager."""
 
     def __init__(
-        self, url: str | None = None, *, namespace: str | None = None, auth: Auth | None = None, transport: Transport | None = None
+        self,
+        url: str | None = None,
+        *,
+        stage: str | None = None,
+        namespace: str | None = None,
+        auth: Auth | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        super().__init__(url, namespace=namespace, auth=auth, transport=transport)
+        super().__init__(url, stage=stage, namespace=namespace, auth=auth, transport=transport)
         self._threads = DaemonPool("batuta-client", ASYNC_REQUESTS_MAX)
 
     async def call(self, flow: Flow[T] | Call[T]) -> T:

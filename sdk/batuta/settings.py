@@ -3,7 +3,7 @@
 ============  ============================================  ================================================
 setting       environment                                   meaning
 ============  ============================================  ================================================
-url           BATUTA_URL                                    the server's root, without ``/api``
+url           BATUTA_URL                                    the server's root, without ``/api``; else the stage's own
 namespace     BATUTA_NAMESPACE                              ``default`` when it is said nowhere
 stage         BATUTA_STAGE                                  which of an account's Batutas: in every queue's name
 endpoint      AWS_ENDPOINT_URL_SQS, AWS_ENDPOINT_URL        where SQS is; nowhere said: AWS
@@ -16,13 +16,12 @@ address, wherever the setting came from, so that a worker for a local server nev
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from batuta.aws import is_loopback, stage_url
 from batuta.results import ServerInfo
 from batuta_core.model.error import BatutaError
 from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace, check_stage
@@ -53,12 +52,15 @@ class Connection:
         return self.endpoint is not None and is_loopback(self.endpoint)
 
 
-def url_from(url: str | None) -> str:
-    """The server's URL. Raises SettingsError when nobody said one."""
+def url_from(url: str | None, stage: str | None = None) -> str:
+    """The server's URL, else that of the stage's deployment. Raises SettingsError when nobody said either."""
     found = optional_url(url)
-    if found is None:
-        raise SettingsError("no server is known: pass url='http://127.0.0.1:8080' or set BATUTA_URL")
-    return found
+    if found is not None:
+        return found
+    stage = stage or os.environ.get("BATUTA_STAGE") or None
+    if stage is None:
+        raise SettingsError("no server is known: pass url='http://127.0.0.1:8080' or stage='prod', or set BATUTA_URL or BATUTA_STAGE")
+    return stage_url(stage)
 
 
 def optional_url(url: str | None) -> str | None:
@@ -77,12 +79,16 @@ def resolve(
     endpoint: str | None = None,
     region: str | None = None,
     ask: Callable[[str], ServerInfo],
+    find_url: Callable[..., str] = stage_url,
 ) -> Connection:
-    """``ask`` gets a server's own account of itself, where something is missing that it may know. Raises SettingsError."""
+    """``ask`` gets a server's own account of itself, where something is missing that it may know; ``find_url`` the URL of a
+    deployed stage. Raises SettingsError."""
     url = optional_url(url)
     stage = stage or os.environ.get("BATUTA_STAGE") or None
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_SQS") or os.environ.get("AWS_ENDPOINT_URL") or None
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+    if url is None and stage is not None:
+        url = _found_url(check_stage(stage), region, endpoint, find_url)
     info = _asked(url, ask, is_needed=stage is None) if url is not None and (stage is None or endpoint is None) else None
     if info is not None:
         endpoint = _guarded(endpoint or info.endpoint, info)
@@ -97,6 +103,15 @@ def resolve(
         region=region or (LOCAL_REGION if is_local else None),
         local_account=info.account if info is not None and info.endpoint is not None else None,
     )
+
+
+def _found_url(stage: str, region: str | None, endpoint: str | None, find_url: Callable[..., str]) -> str | None:
+    """None when it is not to be found: a worker can do without, but for what only the API does (registering, large inputs)."""
+    try:
+        return find_url(stage, region=region, endpoint=endpoint)
+    except BatutaError as error:
+        logger.warning("the URL of stage %s is not known (%s); going on with its queues alone", stage, error.message)
+        return None
 
 
 def _asked(url: str, ask: Callable[[str], ServerInfo], *, is_needed: bool) -> ServerInfo | None:
@@ -117,11 +132,3 @@ def _guarded(endpoint: str | None, info: ServerInfo) -> str | None:
             "unset AWS_ENDPOINT_URL, or name the server that belongs to those queues"
         )
     return endpoint
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from batuta.aws import SigV4, is_deployed
 from batuta.http import NoAnswer, Request, Response
 
 CONNECT_TIMEOUT_S = 5.0
@@ -35,7 +36,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """``url`` is the server's root, without ``/api``."""
+    """``url`` is the server's root, without ``/api``. Without ``auth``, requests to a deployed stage are signed (``batuta.aws``)."""
 
     def __init__(self, url: str, auth: Auth | None = None) -> None:
         parts = urlsplit(url)
@@ -45,7 +46,7 @@ class HttpTransport:
         self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._auth = auth
+        self._auth = auth or (SigV4() if is_deployed(url) else None)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []  # since when, monotonic
 

@@ -164,7 +164,8 @@ class _Once:
         self._sent.add(key)
 
 
-_STRANGE = ("noise", '{"v":1}', "[]", "[" * 5_000)
+_ENDLESS = "1e999"  # a number in JSON, and none that Python's int() takes
+_STRANGE = ("noise", '{"v":1}', "[]", "[" * 5_000, f'{{"v":1,"ns":"sim","wf":"w","rec":{_ENDLESS}}}')
 
 
 class _Forger:
@@ -189,6 +190,7 @@ class _Forger:
             *_STRANGE,
             InboxMessage(execution=execution, event=done, token=old, attempt=1).to_text(),
             InboxMessage(execution=execution, event=TimerFired(timer=1, due_ms=world.now_ms + 10**9), token=old, attempt=1).to_text(),
+            InboxMessage(execution=execution, event=done, token=old, attempt=1).to_text().replace('"att":1', f'"att":{_ENDLESS}'),
             InboxMessage(execution=execution, event=WorkflowTerminated(op="forged"), token=old, attempt=1).to_text(),
         ]
         queue = world.random.choice((world.queues.inbox, world.queues.inbox, *world.queues.names()))

@@ -118,14 +118,20 @@ class _Group:
 
 def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
     """Decides on a batch from the decider queue: one decision per execution. Returns the ids of the messages that must come
-    again: of an execution that failed all of them, else order within it would break."""
+    again: of an execution that failed all of them, of a message that must wait all that came after it, else order within the
+    execution would break."""
     failed: list[str] = []
     groups: dict[ExecutionId, _Group] = {}
+    waiting: set[str] = set()
     for received in incoming:
+        if received.group in waiting:
+            failed.append(received.message_id)
+            continue
         try:
             message = InboxMessage.parse(received.text, ports.signer)
         except NewerSchema:
             failed.append(received.message_id)
+            waiting.add(received.group)
             continue
         except (NotOurs, TokenRefused) as error:
             ports.log.warning("message_refused", queue="decider", message_id=received.message_id, error=str(error))
@@ -163,5 +169,9 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         execution = message.execution
         ports.log.failed("execution_broken", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
         reason = f"the execution cannot be decided: {error!r}"
-        advance(ports, execution, [WorkflowBroken(op=received.message_id[:8], reason=reason)], is_redelivered=True)
+        try:
+            advance(ports, execution, [WorkflowBroken(op=received.message_id[:8], reason=reason)], is_redelivered=True)
+        except Exception as worse:  # not even its end can be written now: the message waits, and stops no other
+            ports.log.failed("execution_not_ended", worse, namespace=execution.namespace, workflow_id=execution.workflow_id)
+            return False
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batuta_core.engine import timers
 from batuta_core.engine.advance import advance_alone
@@ -10,6 +10,44 @@ from batuta_core.engine.ports import MAX_RECEIVES, Incoming, Outgoing, Ports
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskDeadLettered
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage, TimerMessage
+from batuta_core.model.names import resource_name
+
+_BATCH_MAX = 10
+_BATCHES_MAX = 20  # of a queue in one run, some seconds' work; the others follow a minute later
+
+
+def sweep(ports: Ports) -> int:
+    """Deals with what lies there; to be called once a minute. Returns how many it dealt with.
+
+    These queues are empty but for accidents, and having AWS poll one costs as much in a month as a million requests.
+    """
+    queues: Sequence[tuple[str, Callable[[Ports, Sequence[Incoming]], list[str]]]] = (
+        (resource_name(ports.stage, "dead-letters.fifo"), drain),
+        (resource_name(ports.stage, "dead-letters"), drain),
+        (resource_name(ports.stage, "task-dead-letters"), drain_tasks),
+    )
+    done = 0
+    for queue, work in queues:
+        try:
+            done += _sweep_queue(ports, queue, work)
+        except Exception as error:  # whatever it is, it comes again; the other queues must not wait for this one
+            ports.log.failed("sweep_failed", error, queue=queue)
+    return done
+
+
+def _sweep_queue(ports: Ports, queue: str, work: Callable[[Ports, Sequence[Incoming]], list[str]]) -> int:
+    count = 0
+    for _ in range(_BATCHES_MAX):
+        batch = ports.queues.receive(queue, _BATCH_MAX, 0)
+        if not batch:
+            break
+        ports.log.warning("dead_letters", queue=queue, messages=len(batch))
+        failed = set(work(ports, batch))
+        done = [received.receipt for received in batch if received.message_id not in failed]
+        if done:
+            ports.queues.delete(queue, done)
+        count += len(done)
+    return count
 
 
 def drain_tasks(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:

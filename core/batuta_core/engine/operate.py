@@ -178,7 +178,7 @@ def pending_by_ref(head: Head, ref: str) -> OpenTask | None:
     """The open task of that reference name; else the first whose name without the iteration suffix it is."""
     if ref in head.open:
         return head.open[ref]
-    return next((task for name, task in head.open.items() if name.rpartition("__")[0] == ref), None)
+    return next((task for name, task in head.open.items() if name.rpartition("__")[:2] == (ref, "__")), None)
 
 
 def add_log(ports: Ports, namespace: str, task_id: str, text: str) -> None:

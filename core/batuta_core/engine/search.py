@@ -59,7 +59,7 @@ def _narrow(search: Search, name: str, operator: str, values: tuple[str, ...], q
             return replace(search, workflow_ids=values)
         case "correlationId":
             return replace(search, correlation_ids=values)
-        case "startTime" if operator in "<>" and len(values) == 1 and values[0].isdigit():
+        case "startTime" if operator in "<>" and len(values) == 1 and re.fullmatch("[0-9]{1,18}", values[0]):
             moment = int(values[0])
             return replace(search, from_ms=moment + 1) if operator == ">" else replace(search, to_ms=moment - 1)
         case "startTime":

@@ -98,6 +98,12 @@ class RouteNotFound(BatutaError):
     remedy = "Check path and method; the base of all routes is /api, or /ns/<namespace>/api."
 
 
+class NamespaceNotServed(BatutaError):
+    code = "namespace_not_served"
+    http_status = 404
+    remedy = "Name a namespace of this stage, or add it to the stage's namespaces and deploy."
+
+
 class DefinitionExists(BatutaError):
     code = "definition_exists"
     http_status = 409
@@ -166,7 +172,7 @@ def _all_errors() -> dict[str, type[BatutaError]]:
     open_classes: list[type[BatutaError]] = [BatutaError]
     while open_classes:
         cls = open_classes.pop()
-        found[cls.code] = cls
+        found.setdefault(cls.code, cls)  # a subclass without a code of its own comes back as its parent
         open_classes.extend(cls.__subclasses__())
     return found
 
@@ -176,4 +182,6 @@ def error_from_dict(body: Mapping[str, Any]) -> BatutaError:
     cls = _all_errors().get(str(body.get("code")), BatutaError)
     problems = [Problem.from_dict(item) for item in body.get("validationErrors") or () if isinstance(item, Mapping)]
     facts = body.get("metadata")
-    return cls(str(body.get("message", "")), problems=problems, **(facts if isinstance(facts, dict) else {}))
+    error = cls(str(body.get("message", "")), problems=problems)
+    error.facts = dict(facts) if isinstance(facts, dict) else {}  # not as arguments: a stranger's may have any name
+    return error

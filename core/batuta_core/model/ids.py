@@ -26,7 +26,7 @@ def to_uuid(raw: bytes) -> str:
 
 
 def _derived(*parts: str) -> str:
-    digest = bytearray(hashlib.sha256("\x00".join(parts).encode()).digest()[:16])
+    digest = bytearray(digest_of(*parts)[:16])
     digest[6] = digest[6] & 0x0F | 0x80  # RFC 9562, version 8: bits of the application's own making
     digest[8] = digest[8] & 0x3F | 0x80
     return to_uuid(bytes(digest))
@@ -102,9 +102,14 @@ def parse_task_id(text: str) -> TaskKey | None:
 
 def short_hash(*parts: str | bytes, chars: int = 22) -> str:
     """A name for content: ``chars`` of base64url of its SHA-256 (22 are 132 bits)."""
+    return base64.urlsafe_b64encode(digest_of(*parts)).decode()[:chars]
+
+
+def digest_of(*parts: str | bytes) -> bytes:
+    """SHA-256 of the parts, each with its length, so that no text in them moves a border between two."""
     digest = hashlib.sha256()
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         digest.update(len(raw).to_bytes(8, "big"))
         digest.update(raw)
-    return base64.urlsafe_b64encode(digest.digest()).decode()[:chars]
+    return digest.digest()

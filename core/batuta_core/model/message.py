@@ -12,6 +12,7 @@ timers queue (delayed)    ``TimerMessage``    decider, API, the mover of far tim
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -220,9 +221,18 @@ def _dump(data: Mapping[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":")) if _NOT_FOR_SQS.search(text) else text
 
 
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no number in our JSON")
+
+
 def _load(text: str) -> Mapping[str, Any]:
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:  # what we write is nested far less deep than the parser bears
         raise NotOurs("not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("v"), int):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from dataclasses import dataclass
 
 from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.model.ids import digest_of
 
 DEFAULT_NAMESPACE = "default"
 NAMESPACE_RULE = "1 to 32 of a-z, 0-9, - and _, beginning and ending with a letter or digit"
@@ -67,8 +67,7 @@ def task_queue_name(stage: str, namespace: str, task_type: str, domain: str = ""
     Task types hold any characters in any number, so the readable part is only a help for
     the eye; the hash over all four makes the name injective.
     """
-    exact = "\x00".join((stage, namespace, task_type, domain))
-    digest = base64.b32encode(hashlib.sha256(exact.encode("utf-8", "surrogatepass")).digest()).decode().lower()[:_HASH_CHARS]
+    digest = base64.b32encode(digest_of(stage, namespace, task_type, domain)).decode().lower()[:_HASH_CHARS]
     prefix = f"batuta-{stage}-{namespace}-"
     shown = _NOT_IN_QUEUE_NAMES.sub("_", f"{task_type}-{domain}" if domain else task_type)
     return f"{prefix}{shown[: QUEUE_NAME_MAX - len(prefix) - _HASH_CHARS - 1]}-{digest}"

@@ -241,7 +241,7 @@ class Head:
             out["why"] = self.reason
         if self.guards[1]:
             out["guards"] = list(self.guards)
-        if self.burst[1] > 1:
+        if self.burst[1]:
             out["burst"] = list(self.burst)
         return out
 

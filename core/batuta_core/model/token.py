@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
@@ -17,10 +17,10 @@ class Signer:
     """Signs with the first of its keys and accepts all of them: an old key stays in the list for longer than the longest
     message lives (14 days), so that rotation refuses nothing."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or not all(len(key) >= 16 for key in keys):
-            raise ValueError("a signer needs at least one key of 16 bytes or more")
-        self._keys = tuple(keys)
+    def __init__(self, keys: Sequence[bytes], renew: Callable[[], Sequence[bytes]] | None = None) -> None:
+        """``renew`` gives the keys as they are now; it is asked when a tag is none of ours, and may raise."""
+        self._keys = _checked(keys)
+        self._renew = renew
 
     def task_token(self, execution: ExecutionId, place: TaskPlace, attempt: int) -> str:
         """What a worker must show to report on this attempt."""
@@ -37,12 +37,27 @@ class Signer:
         return self._is_tag(signature, "message\x00" + text)
 
     def _is_tag(self, tag: str, text: str) -> bool:
+        if self._is_tag_of_known(tag, text):
+            return True
+        keys = _checked(self._renew()) if self._renew is not None else self._keys
+        if keys == self._keys:
+            return False
+        self._keys = keys
+        return self._is_tag_of_known(tag, text)
+
+    def _is_tag_of_known(self, tag: str, text: str) -> bool:
         return any(hmac.compare_digest(tag.encode("utf-8", "replace"), self._tag(key, text).encode()) for key in self._keys)
 
     @staticmethod
     def _tag(key: bytes, text: str) -> str:
         digest = hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).decode().rstrip("=")
+
+
+def _checked(keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    if not keys or not all(len(key) >= 16 for key in keys):
+        raise ValueError("a signer needs at least one key of 16 bytes or more")
+    return tuple(keys)
 
 
 def _task_text(execution: ExecutionId, place: TaskPlace, attempt: int) -> str:

@@ -279,12 +279,12 @@ class World:
         for queue, name, handler in (
             (self.queues.inbox, "decider", lambda batch: advance.advance_batch(self.ports, batch)),
             (self.queues.timers, "timers", lambda batch: timers.fire(self.ports, batch)),
-            (self.queues.dead_letters, "dead letters", lambda batch: dead_letters.drain(self.ports, batch)),
-            (self.queues.fifo_dead_letters, "fifo dead letters", lambda batch: dead_letters.drain(self.ports, batch)),
-            (self.queues.task_dead_letters, "task dead letters", lambda batch: dead_letters.drain_tasks(self.ports, batch)),
         ):
             if self.queues.is_ready(queue):
                 found.append(Action(name, functools.partial(self._feed, queue, handler)))
+        given_up = (self.queues.dead_letters, self.queues.fifo_dead_letters, self.queues.task_dead_letters)
+        if any(self.queues.is_ready(queue) for queue in given_up):
+            found.append(Action("sweeper", self._sweep))
         if self.now_ms >= self._next_move_ms and self.far_timers.all():
             found.append(Action("mover", self._move))
         return found
@@ -302,6 +302,9 @@ class World:
             self.io("queues.delete", self.queues.delete, queue, done)
             if self.on_done is not None:
                 self.on_done(queue, [message for message in batch if message.message_id not in failed])
+
+    def _sweep(self) -> None:
+        dead_letters.sweep(self.ports)
 
     def _move(self) -> None:
         self._next_move_ms = self.now_ms + 60_000

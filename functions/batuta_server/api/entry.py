@@ -5,4 +5,5 @@ from batuta_server.api.handler import make_handler
 from batuta_server.settings import Settings
 
 SETTINGS = Settings.from_env()
-handle = make_handler(bootstrap.make_ports(SETTINGS), {"stage": SETTINGS.stage, "region": SETTINGS.region})
+ABOUT = {"stage": SETTINGS.stage, "region": SETTINGS.region}
+handle = make_handler(bootstrap.make_ports(SETTINGS), ABOUT, SETTINGS.namespaces)

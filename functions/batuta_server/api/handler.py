@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata as package
 from typing import Any
 
@@ -20,8 +20,9 @@ from batuta_server.api.resolver import Resolver
 Handler = Any  # (event, context) -> answer
 
 
-def make_handler(ports: Ports, about: Mapping[str, str]) -> Handler:
-    """The function for one stage. ``about`` is what a worker has to know to find its queues. In Lambda one request comes at a
+def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[str] = ()) -> Handler:
+    """The function for one stage. ``about`` is what a worker has to know to find its queues; ``namespaces`` are those that there
+    may be, none named: any. In Lambda one request comes at a
     time; the local server calls it from several threads."""
     local = threading.local()
 
@@ -29,7 +30,7 @@ def make_handler(ports: Ports, about: Mapping[str, str]) -> Handler:
         began = time.perf_counter()
         if not hasattr(local, "app"):
             local.app = _make_app(ports, about)
-        answer = _answer(local.app, event, context, ports)
+        answer = _answer(local.app, event, context, ports, namespaces)
         request = event.get("requestContext", {}).get("http", {})
         took_ms = round((time.perf_counter() - began) * 1000, 1)
         ports.log.info("request", method=request.get("method"), path=event.get("rawPath"), status=answer["statusCode"], ms=took_ms)
@@ -38,9 +39,9 @@ def make_handler(ports: Ports, about: Mapping[str, str]) -> Handler:
     return handler
 
 
-def _answer(app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports) -> dict[str, Any]:
+def _answer(app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports, namespaces: Collection[str]) -> dict[str, Any]:
     try:
-        return dict(app.resolve(enter(event), context))
+        return dict(app.resolve(enter(event, namespaces), context))
     except BatutaError as error:  # before a route was found: the namespace, the size of the body
         refused = error
     except Exception as error:  # a bug: its text may hold data, so it goes to the log only

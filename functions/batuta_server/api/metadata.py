@@ -11,7 +11,7 @@ from batuta_core.engine import catalog
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, WorkflowDefinitionNotFound
 from batuta_server.api.javascript import syntax_error
-from batuta_server.api.request import current, empty_response, json_response
+from batuta_server.api.request import current, empty_response, json_response, version_of
 from batuta_server.api.resolver import Resolver
 
 _SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
@@ -69,9 +69,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/metadata/workflow/<name>/<version>", "DELETE")
     def delete_workflow(name: str, version: str) -> Response[str]:
-        if not version.lstrip("-").isdigit():
-            raise InvalidInput(f"'{version[:64]}' is not a version: it must be a whole number.")
-        if not ports.definitions.delete_workflow(current().namespace, name, int(version)):
+        if not ports.definitions.delete_workflow(current().namespace, name, version_of(version)):
             raise WorkflowDefinitionNotFound(f"No such workflow definition: {name} version: {version}", name=name)
         return empty_response()
 

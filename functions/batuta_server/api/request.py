@@ -12,8 +12,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from urllib.parse import parse_qsl, quote
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
-from batuta_core.model.error import InvalidInput, PayloadTooLarge, Problem
+from batuta_core.model.error import InvalidInput, NamespaceNotServed, PayloadTooLarge, Problem
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
 from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace
 
@@ -29,7 +30,7 @@ NAMESPACE_HEADER = "x-batuta-namespace"
 BODY_MAX_BYTES = 6 * 1024 * 1024  # Lambda's "invocation payload" quota
 BODY_DEPTH_MAX = DEPTH_MAX + 20  # a payload, and what is around it
 
-_NAMESPACE_PATH = re.compile(r"/ns/([^/]*)(/.*)?")
+_NAMESPACE_PATH = re.compile(r"/ns/([^/]*)(/.*)?", re.DOTALL)  # a name may hold a line break
 _DOUBLY_ENCODED = {"%2F": "/", "%2f": "/", "%3F": "?", "%3f": "?", "%25": "%"}
 _DOUBLY = re.compile("%2[Ff]|%3[Ff]|%25")
 
@@ -79,14 +80,17 @@ def current() -> Request:
     return _REQUEST.get()
 
 
-def enter(event: Mapping[str, Any]) -> dict[str, Any]:
+def enter(event: Mapping[str, Any], namespaces: Collection[str] = ()) -> dict[str, Any]:
     """Makes ``event`` (HTTP API, payload format 2.0) the current request. Returns an event with the path that the resolver
-    may match: without the namespace, each segment percent-encoded, since the resolver knows few characters."""
+    may match: without the namespace, each segment percent-encoded, since the resolver knows few characters.
+    Raises NamespaceNotServed for one that is not among ``namespaces``, where any are named."""
     path = str(event.get("rawPath") or "/")
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     namespace = headers.get(NAMESPACE_HEADER) or DEFAULT_NAMESPACE
     if found := _NAMESPACE_PATH.fullmatch(path):
         namespace, path = found[1], found[2] or "/"
+    if namespaces and namespace not in namespaces:
+        raise NamespaceNotServed(f"This stage does not serve the namespace '{namespace[:64]}'.", served=", ".join(namespaces))
     _REQUEST.set(Request(check_namespace(namespace), _query(str(event.get("rawQueryString") or "")), _body(event)))
     safe = "/".join(quote(segment, safe="-._~") for segment in path.split("/"))
     return {**event, "rawPath": safe}
@@ -95,6 +99,13 @@ def enter(event: Mapping[str, Any]) -> dict[str, Any]:
 def name_of(segment: str) -> str:
     """The name in a path segment, decoded once (``unquote``) already."""
     return _DOUBLY.sub(lambda found: _DOUBLY_ENCODED[found[0]], segment)
+
+
+def version_of(segment: str, hint: str = "") -> int:
+    """The version in a path segment. Raises InvalidInput for what is no whole number, or has more digits than any version."""
+    if not re.fullmatch("-?[0-9]{1,10}", segment):
+        raise InvalidInput(f"'{segment[:64]}' is not a version: it must be a whole number{hint}.")
+    return int(segment)
 
 
 def _query(raw: str) -> dict[str, list[str]]:
@@ -128,11 +139,11 @@ def _bad_query(name: str, text: str, wanted: str) -> InvalidInput:
 
 
 def parse_json(text: str) -> Any:
-    """Strict JSON: no NaN, no Infinity, no nesting that our own code could not follow."""
+    """Strict JSON: no NaN, no Infinity (nor a number that would become it), no nesting that our own code could not follow."""
     if not text.strip():
         raise InvalidInput("The request has no body; it must be JSON.")
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise InvalidInput("The body is nested too deeply.") from error
     except ValueError as error:
@@ -144,6 +155,13 @@ def parse_json(text: str) -> Any:
 
 def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if math.isinf(found):  # it would be answered as Infinity, which is no JSON
+        raise ValueError(f"{text[:64]} is too large for a number of 64 bits")
+    return found
 
 
 # --- answers

@@ -28,6 +28,7 @@ def _reason(value: Any) -> Any:
 
 Text = Annotated[str | None, BeforeValidator(_text)]
 Payload = dict[str, Any] | None
+Version = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]  # Conductor's int, and what the keys of definitions hold
 
 
 class Body(BaseModel):
@@ -41,7 +42,7 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 class StartWorkflowBody(Body):
     name: Text = None
-    version: int | None = None
+    version: Version | None = None
     correlation_id: Text = Field(None, alias="correlationId")
     input: Payload = Field(default_factory=dict)
     task_to_domain: dict[str, str] | None = Field(None, alias="taskToDomain")

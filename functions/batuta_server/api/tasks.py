@@ -129,6 +129,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
     def signal_and_wait(workflow_id: str, status: str) -> Response[str]:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
+        timeout_ms = request.number("timeoutMillis", 5000)  # whatever can be refused comes before the signal
         if _signal(execution, status) is None:
             raise TaskNotFound(f"Found no blocked task in workflow {workflow_id} to signal", workflow_id=workflow_id)
 
@@ -136,7 +137,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
             graph = graph_of(ports, execution.namespace, newest.head.definition)
             return is_blocked(ports, execution, newest, (), lambda ref: graph.node(ref).type is task_type("WAIT"))
 
-        is_in_time = wait_until(ports, execution, is_reached, request.number("timeoutMillis", 5000))
+        is_in_time = wait_until(ports, execution, is_reached, timeout_ms)
         return json_response(wire.run_json(query.workflow_json(ports, execution), None, is_timed_out=not is_in_time))
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")

@@ -18,7 +18,7 @@ from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_server.api.javascript import syntax_error
-from batuta_server.api.request import current, empty_response, json_response, text_response
+from batuta_server.api.request import current, empty_response, json_response, text_response, version_of
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import StartWorkflowBody, read_body
 
@@ -46,13 +46,12 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/execute/<name>/<version>", "POST")
     def execute_workflow(name: str, version: str) -> Response[str]:
-        if not version.lstrip("-").isdigit():
-            raise InvalidInput(f"'{version[:64]}' is not a version: it must be a whole number, 0 for the latest.")
+        number = version_of(version, ", 0 for the latest")
         request = current()
+        wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S  # whatever can be refused comes before the start
         body = read_body(StartWorkflowBody, request.json()).to_request(request.namespace)
-        workflow_id = start(replace(body, name=name, version=int(version) or None), ports, syntax_error)
+        workflow_id = start(replace(body, name=name, version=number or None), ports, syntax_error)
         execution = ExecutionId(request.namespace, workflow_id)
-        wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S
         refs = [ref.strip() for ref in request.text("waitUntilTaskRef").split(",") if ref.strip()]
         is_reached = wait_until(ports, execution, _blocking(ports, execution, refs), min(wait_s * 1000, WAIT_MAX_MS))
         shown = query.workflow_json(ports, execution)

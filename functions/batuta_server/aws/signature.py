@@ -1,4 +1,4 @@
-"""Signature Version 4 for one POST, as DynamoDB and SQS want it.
+"""Signature Version 4 for one POST, as DynamoDB, SQS and SSM want it.
 
 Follows "Create a signed AWS API request" of the IAM User Guide. The signing key depends on the day only, so it is kept.
 """
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
+_CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class SigningKeys:
         self._service = service
         self._host = host
         self._path = path
+        self._content_type = _CONTENT_TYPES.get(service, CONTENT_TYPE)
         self._key_of_day: tuple[str, bytes] = ("", b"")
         token = credentials.session_token
         self._signed = f"content-type;host;x-amz-date{';x-amz-security-token' if token else ''};x-amz-target"
@@ -50,7 +52,7 @@ class SigningKeys:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
         authorization = self._authorization(target, hashlib.sha256(body).hexdigest(), stamp)
         head = (
-            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
             f"Accept-Encoding: identity\r\nX-Amz-Target: {target}\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
             f"Authorization: {authorization}\r\n\r\n"
         )
@@ -58,7 +60,7 @@ class SigningKeys:
 
     def _authorization(self, target: str, body_hash: str, stamp: str) -> str:
         canonical = (
-            f"POST\n{self._path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
+            f"POST\n{self._path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
             f"x-amz-target:{target}\n\n{self._signed}\n{body_hash}"
         )
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"

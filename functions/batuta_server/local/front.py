@@ -18,7 +18,7 @@ Function = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 
 def make_front(function: Function, port: int) -> Any:
-    """A server on 127.0.0.1; ``run()`` serves until ``close()``. Raises OSError when the port is taken."""
+    """A server on 127.0.0.1; ``run()`` serves until ``close_front``. Raises OSError when the port is taken."""
 
     def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = function(_event(environ), None)
@@ -41,6 +41,11 @@ def make_front(function: Function, port: int) -> Any:
         channel_timeout=120,
         clear_untrusted_proxy_headers=True,
     )
+
+
+def close_front(front: Any) -> None:
+    """From any thread, soon. The thread that serves does it: it would end with an error if its sockets went under its hands."""
+    front.trigger.pull_trigger(front.close)
 
 
 def _event(environ: Environ) -> dict[str, Any]:

@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from batuta_core.engine.ports import Incoming, Log, Queues
-from batuta_core.model.error import BatutaError
 
 Function = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 _BATCH_MAX = 10
 _WAIT_S = 10
 _RETRY_S = 1.0
-_TICK_S = 60.0
 
 
 class Pumps:
@@ -33,9 +31,9 @@ class Pumps:
         for _ in range(threads):
             self._begin(f"pump {queue}", self._poll, queue, function)
 
-    def tick(self, function: Function) -> None:
-        """Invokes ``function`` now and once a minute."""
-        self._begin("tick", self._tick, function)
+    def tick(self, function: Function, *, every_s: float) -> None:
+        """Invokes ``function`` now and then again and again."""
+        self._begin("tick", self._tick, function, every_s)
 
     def stop(self, timeout_s: float) -> None:
         """No new batches; returns when those in hand are done. Long polls that are under way end with the emulator."""
@@ -77,16 +75,16 @@ class Pumps:
         if done:
             self._queues.delete(queue, done)
 
-    def _tick(self, function: Function) -> None:
+    def _tick(self, function: Function, every_s: float) -> None:
         while not self._stop.is_set():
             try:
                 with self._batch() as is_wanted:
                     if is_wanted:
                         function({}, None)
-            except BatutaError as error:
+            except Exception as error:  # whatever it is, the next minute's tick must come
                 if not self._stop.is_set():
                     self._log.failed("tick_failed", error)
-            self._stop.wait(_TICK_S)
+            self._stop.wait(every_s)
 
 
 def _event(queue: str, received: Sequence[Incoming]) -> dict[str, Any]:

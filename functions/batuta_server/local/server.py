@@ -21,7 +21,7 @@ from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
 from batuta_server.decider.handler import make_handler as make_decider
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
-from batuta_server.local.front import make_front
+from batuta_server.local.front import close_front, make_front
 from batuta_server.local.pumps import Pumps
 from batuta_server.local.state import StateFolder
 from batuta_server.settings import Settings
@@ -30,6 +30,8 @@ from batuta_server.timers.handler import make_handler as make_timers
 STAGE = "dev"
 _DECIDERS = 4  # threads; the emulator's own work is the limit
 _LAST_BATCHES_S = 5.0
+_MINUTE_S = 60.0
+_SWEEP_S = 5.0  # a minute on AWS; who tries things out should not have to wait for it
 
 
 class PlainLog:
@@ -100,10 +102,9 @@ class LocalServer:
         decider, timers = make_decider(ports), make_timers(ports)
         self.pumps = Pumps(ports.queues, self._log)
         self.pumps.feed(resource_name(STAGE, "decider.fifo"), decider, threads=_DECIDERS)
-        for queue in ("dead-letters.fifo", "dead-letters", "task-dead-letters"):
-            self.pumps.feed(resource_name(STAGE, queue), decider)
         self.pumps.feed(resource_name(STAGE, "timers"), timers)
-        self.pumps.tick(timers)
+        self.pumps.tick(timers, every_s=_MINUTE_S)
+        self.pumps.tick(decider, every_s=_SWEEP_S)
         self._serving = threading.Thread(target=self._front.run, daemon=True, name="front")
         self._serving.start()
         if self._state:
@@ -114,7 +115,7 @@ class LocalServer:
         if self._stopped.is_set():
             return
         self._stopped.set()
-        self._front.close()
+        close_front(self._front)
         self.pumps.stop(_LAST_BATCHES_S)
         self.emulator.stop()  # ends the long polls as well
         self._transport.close()

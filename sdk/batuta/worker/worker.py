@@ -82,7 +82,7 @@ class Worker:
         self._max_in_progress = max_in_progress
         self._processes = processes or os.cpu_count() or 1
         self._graceful_shutdown_s = graceful_shutdown_s
-        self._settings = {"url": url, "stage": stage, "endpoint": endpoint, "region": region}
+        self._settings: dict[str, Any] = {"url": url, "stage": stage, "endpoint": endpoint, "region": region}
         self._auth = auth
         self._worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}"
         self._health_address = None if health_port is None else (health_host, health_port)

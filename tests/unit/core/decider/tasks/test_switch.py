@@ -1,0 +1,105 @@
+"""SWITCH at work: which case is taken, and what of it can be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.core.decider.play import Json, Play, simple
+
+
+def switch(cases: dict[str, list[Json]], default: list[Json] | None = None, **fields: Any) -> Json:
+    return {
+        "name": "s",
+        "taskReferenceName": "s",
+        "type": "SWITCH",
+        "evaluatorType": "value-param",
+        "expression": "by",
+        "inputParameters": {"by": "${workflow.input.by}"},
+        "decisionCases": cases,
+        "defaultCase": default or [],
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("x", ["x"]),
+        ("y", ["d"]),
+        ("X", ["d"]),
+        ("", ["empty"]),
+        (" x", ["d"]),
+        (1, ["one"]),
+        (True, ["true"]),
+        ("😀", ["smile"]),
+        (None, ["null"]),
+        ("none", ["after"]),  # a case with an empty list is a case, not the default
+    ],
+)
+def test_the_value_as_text_chooses_the_case(value: Any, taken: list[str]) -> None:
+    cases = {
+        "x": [simple("x")], "": [simple("empty")], "1": [simple("one")], "true": [simple("true")],
+        "😀": [simple("smile")], "null": [simple("null")], "none": [],
+    }  # fmt: skip
+    play = Play(switch(cases, [simple("d")]), simple("after"), task_input={"by": value})
+    assert play.enqueued == taken
+
+
+def test_what_was_chosen_is_in_the_tasks_input_and_output() -> None:
+    play = Play(switch({"x": [simple("x")]}), task_input={"by": "x"})
+    task = play.task("s")
+    assert task.input == {"by": "x", "case": "x", "hasChildren": "true"}
+    assert task.output == {"evaluationResult": ["x"], "selectedCase": "x"}
+
+
+def test_without_a_branch_the_flow_goes_on_behind_it() -> None:
+    play = Play(switch({"x": [simple("x")]}), simple("after"), task_input={"by": "else"})
+    assert (play.enqueued, play.task("s").input) == (["after"], {"by": "else", "case": "else"})
+
+
+def test_a_branch_runs_to_its_end_and_meets_the_others_behind() -> None:
+    play = Play(switch({"x": [simple("x1"), simple("x2")], "y": [simple("y")]}), simple("after"), task_input={"by": "x"})
+    play.update("x1")
+    assert play.enqueued == ["x2"]
+    play.update("x2")
+    assert play.enqueued == ["after"]
+    play.update("after")
+    assert (play.status, play.shape) == ("COMPLETED", [(ref, "COMPLETED") for ref in ("s", "x1", "x2", "after")])
+
+
+def test_switches_within_switches_are_decided_in_one_go() -> None:
+    inner = switch({"x": [simple("deep")]}, name="i", taskReferenceName="i")
+    outer = switch({"x": [inner]}, name="o", taskReferenceName="o")
+    play = Play(outer, simple("after"), task_input={"by": "x"})
+    assert (len(play.records), play.enqueued) == (1, ["deep"])
+    play.update("deep")
+    assert play.enqueued == ["after"]
+
+
+def test_the_first_task_of_a_branch_does_not_see_what_chose_it_and_the_second_does() -> None:
+    reading = {"case": "${s.output.selectedCase}"}
+    branch = [simple("x1", inputParameters=reading), simple("x2", inputParameters=reading)]
+    play = Play(switch({"x": branch}), task_input={"by": "x"})
+    assert play.task("x1").input == {"case": None}
+    play.update("x1")
+    assert play.task("x2").input == {"case": "x"}
+
+
+def test_a_switch_at_the_end_gives_the_execution_its_output() -> None:
+    play = Play(switch({"x": [simple("x")]}), task_input={"by": "else"})
+    assert (play.status, play.folded().output) == ("COMPLETED", {"evaluationResult": ["else"], "selectedCase": "else"})
+
+
+@pytest.mark.parametrize(("is_optional", "expected"), [(False, "FAILED"), (True, "RUNNING")])
+def test_an_evaluator_that_nobody_knows_fails_the_switch(is_optional: bool, expected: str) -> None:
+    play = Play(switch({"x": [simple("x")]}, evaluatorType="cobol", optional=is_optional), simple("after"))
+    assert (play.status, play.task("s").reason) == (expected, "No evaluator registered for type: cobol")
+
+
+def test_a_failed_task_in_a_branch_is_tried_again_in_its_place() -> None:
+    definition = {"name": "x", "retryCount": 1, "retryDelaySeconds": 0}
+    play = Play(switch({"x": [simple("x")]}), simple("after"), task_input={"by": "x"}, task_definitions=[definition])
+    play.fail("x")
+    play.update("x")
+    assert play.enqueued == ["after"]
