@@ -66,6 +66,7 @@ fmt: $(VENV)/dev.stamp ## format and mend what can be mended
 
 types: $(VENV)/dev.stamp ## mypy, strict
 	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks examples
 
 check: lint types test ## what must be green before a commit
 

@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from batuta import Client, Execution, Task, TaskDefinitionNotFound, TaskStatus, WorkflowStatus
 
 DEFINITION = Path(__file__).with_name("order.json")
-ORDER = {
+ORDER: dict[str, Any] = {
     "order_id": "2026-1121",
     "customer": "Ada",
     "items": [{"name": "violin"}, {"name": "bow"}, {"name": "rosin", "count": 2}],

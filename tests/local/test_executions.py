@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from batuta_core.decider import outcome
+from batuta_core.model.names import resource_name
 from batuta_server import bootstrap
 from batuta_server.aws.payloads import s3_client
-from batuta_server.aws.provision import resource_name
 from batuta_server.aws.signature import Credentials
 from batuta_server.aws.transport import Transport
 from batuta_server.local.emulator import ACCOUNT

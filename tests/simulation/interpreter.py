@@ -56,7 +56,8 @@ class Interpreter:
         self.tasks: list[tuple[str, int, str]] = []
         self.all_inputs: list[dict[str, Any]] = []
         self.permissive_failures = 0
-        self.status, self.output = "RUNNING", {}
+        self.status = "RUNNING"
+        self.output: dict[str, Any] = {}
         self.last: str | None = None
         self.hidden: set[str] = set()
 
@@ -74,7 +75,8 @@ class Interpreter:
             return {"input": self.input, "variables": self.variables, "output": {}}.get(name)
         if root in self.hidden or root not in self.outputs:
             return None
-        return {"output": self.outputs, "input": self.inputs, "status": self.statuses}.get(name, {}).get(root)
+        of_tasks: dict[str, Mapping[str, Any]] = {"output": self.outputs, "input": self.inputs, "status": self.statuses}
+        return of_tasks.get(name, {}).get(root)
 
     def document(self, root: str) -> Mapping[str, Any] | None:
         raise NotImplementedError("the generated workloads do not read whole documents")

@@ -36,6 +36,13 @@ def _world(workload: Workload, watcher: Watcher, faults: Faults | None = None) -
     return world
 
 
+def _starting(world: World, workload: Workload) -> Action:
+    def start_it() -> None:
+        _start(world, workload)
+
+    return Action("start", start_it)
+
+
 def _start(world: World, workload: Workload) -> ExecutionId:
     request = StartRequest(namespace=NAMESPACE, name=workload.name, input=workload.input)
     return ExecutionId(NAMESPACE, start(request, world.ports, no_javascript))
@@ -123,7 +130,7 @@ def a_guard_outlives_a_slow_start() -> None:
     workload = one_task()
     world = _world(workload, watcher, SlowStart())
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
-    world.agenda.append((world.now_ms, Action("start", lambda: _start(world, workload) and None)))
+    world.agenda.append((world.now_ms, _starting(world, workload)))
     # Others keep the start waiting for up to the 20 s that a function may spend between two calls.
     for second in range(1, 20):
         world.agenda.append((world.now_ms + second * 1000, Action("tick", lambda: None)))
@@ -159,7 +166,7 @@ def a_call_that_ends_well_vouches_for_none_before_it() -> None:
         (execution,) = watcher.last
         operate.terminate(world.ports, execution, "by the user", is_failure_workflow_wanted=False)
 
-    world.agenda.append((world.now_ms, Action("start", lambda: _start(world, workload) and None)))
+    world.agenda.append((world.now_ms, _starting(world, workload)))
     world.agenda.append((world.now_ms + 1000, Action("terminate", terminate)))
     world.run(limit_ms=3600_000)
     (record,) = watcher.last.values()

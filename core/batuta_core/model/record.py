@@ -212,7 +212,7 @@ class Head:
     tolerated: tuple[Tolerated, ...] = ()
     last: tuple[Command, ...] = ()  # an ended execution's last commands
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
-    burst: tuple[int, int] = (0, 0)  # the present minute (epoch), and how many records it has seen
+    burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}

@@ -266,7 +266,8 @@ def statuses(*texts: str) -> Callable[[Asked], Answer]:
 
 def test_waiting_asks_until_the_end_and_then_for_all_of_it(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_ASK_FIRST_S", 0.001)
-    for ask in (lambda c: c.wait("w1"), lambda c: c.start_and_wait("order", {"a": 1}, timeout_s=5)):
+    asks: list[Callable[[Any], Any]] = [lambda c: c.wait("w1"), lambda c: c.start_and_wait("order", {"a": 1}, timeout_s=5)]
+    for ask in asks:
         stub.answer = statuses("RUNNING", "RUNNING", "PAUSED", "COMPLETED")
         with Client(stub.url) as client:
             assert ask(client).workflow_id == "w1"

@@ -37,7 +37,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Wrker'"):
-        _ = batuta.Wrker  # type: ignore[attr-defined]
+        _ = batuta.Wrker
 
 
 def test_import_batuta_loads_next_to_nothing() -> None:

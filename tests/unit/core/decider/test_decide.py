@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.core.decider.play import BEGIN_MS, EXECUTION, Play, simple
 
-from batuta_core.decider.decide import MARK_OVERDUE_MS, RECORDS_PER_MINUTE_MAX, Decision, decide
+from batuta_core.decider.decide import MARK_OVERDUE_MS, OWN_RECORDS_PER_MINUTE_MAX, Decision, decide
 from batuta_core.decider.known import Known, Needs
 from batuta_core.decider.outcome import PURGE_AFTER_MS
 from batuta_core.decider.timeout import RESEND_MS
@@ -292,26 +292,39 @@ def test_no_clock_ends_an_execution_only_a_timer_does() -> None:
 # --- runaways
 
 
-def test_more_decisions_in_a_minute_than_honest_work_makes_end_the_execution() -> None:
-    play = Play(simple("a"))
+def fire_early(play: Play) -> None:
+    """The armed timer fires although nothing is due."""
+    assert play.head.mark is not None
+    play.decide(TimerFired(timer=play.head.mark.timer, due_ms=play.now_ms))
+
+
+def test_more_decisions_in_a_minute_than_anybody_asked_for_end_the_execution() -> None:
+    play = Play(simple("a"), timeoutSeconds=86_400, timeoutPolicy="TIME_OUT_WF")
     minute = BEGIN_MS // 60_000
     for _ in range(5):
-        play.update("a", TaskStatus.IN_PROGRESS)
-    assert play.head.burst == (minute, 6)
+        fire_early(play)
+    assert play.head.burst == (minute, 5)
     newest = play.records[-1]
-    play.records[-1] = replace(newest, head=replace(newest.head, burst=(minute, RECORDS_PER_MINUTE_MAX - 1)))
-    play.update("a", TaskStatus.IN_PROGRESS)
+    play.records[-1] = replace(newest, head=replace(newest.head, burst=(minute, OWN_RECORDS_PER_MINUTE_MAX - 1)))
+    fire_early(play)
     assert play.status == "RUNNING"
-    play.update("a", TaskStatus.IN_PROGRESS)
+    fire_early(play)
     assert (play.status, play.head.open) == ("FAILED", {})
     assert "runaway" in (play.head.reason or "")
 
 
-def test_a_new_minute_counts_decisions_anew() -> None:
+def test_what_workers_send_is_no_runaway() -> None:
     play = Play(simple("a"))
-    play.update("a", TaskStatus.IN_PROGRESS)
+    for _ in range(3):
+        play.update("a", TaskStatus.IN_PROGRESS)
+    assert play.head.burst == (0, 0)
+
+
+def test_a_new_minute_counts_anew() -> None:
+    play = Play(simple("a"), timeoutSeconds=86_400, timeoutPolicy="TIME_OUT_WF")
+    fire_early(play)
     play.now_ms += 60_000
-    play.update("a", TaskStatus.IN_PROGRESS)
+    fire_early(play)
     assert play.head.burst == (BEGIN_MS // 60_000 + 1, 1)
 
 

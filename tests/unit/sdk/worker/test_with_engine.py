@@ -42,6 +42,8 @@ class Clock:
     def __init__(self, queues: MemoryQueues) -> None:
         self.now_ms = queues.now_ms
 
+    def sleep(self, ms: int) -> None: ...
+
     def pause(self, tries: int) -> None: ...
 
 

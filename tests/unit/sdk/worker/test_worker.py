@@ -214,11 +214,11 @@ def test_the_context_says_what_the_message_says(queues: MemoryQueues) -> None:
 
 
 def test_idempotency_keys_are_stable_over_attempts_and_differ_else() -> None:
-    base = {"workflow_id": "w", "ref": "pay", "iteration": 0}
-    key = TaskContext(**base, attempt=1, task_id="t1").idempotency_key  # type: ignore[arg-type]
-    assert TaskContext(**base, attempt=4, task_id="t9").idempotency_key == key  # type: ignore[arg-type]
-    others = [{"workflow_id": "x"}, {"ref": "pay2"}, {"iteration": 1}, {"namespace": "shop"}]
-    assert len({TaskContext(**{**base, **other}).idempotency_key for other in others} | {key}) == 5  # type: ignore[arg-type]
+    base: dict[str, Any] = {"workflow_id": "w", "ref": "pay", "iteration": 0}
+    key = TaskContext(**base, attempt=1, task_id="t1").idempotency_key
+    assert TaskContext(**base, attempt=4, task_id="t9").idempotency_key == key
+    others: list[dict[str, Any]] = [{"workflow_id": "x"}, {"ref": "pay2"}, {"iteration": 1}, {"namespace": "shop"}]
+    assert len({TaskContext(**{**base, **other}).idempotency_key for other in others} | {key}) == 5
 
 
 def test_only_tasks_that_take_a_while_say_that_they_began_and_heartbeats_follow(queues: MemoryQueues) -> None:
@@ -687,7 +687,7 @@ def test_one_process_serves_many_queues_and_namespaces(queues: MemoryQueues) -> 
     functions = [named("default"), named("shop", namespace="shop"), named("bank", namespace="bank"), named("slow", queue="slow-lane")]
     with working(*functions, queues=queues):
         until(lambda: len(queues.results()) == 4)
-    by_namespace = Counter((message.execution.namespace, message.event.output["result"]) for message in queues.sent())
+    by_namespace = Counter((message.execution.namespace, message.event.to_dict()["out"]["result"]) for message in queues.sent())
     assert set(by_namespace) == {("default", "default"), ("default", "slow"), ("shop", "shop"), ("bank", "bank")}
 
 

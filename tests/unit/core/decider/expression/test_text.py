@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -51,7 +53,7 @@ def test_a_printed_double_reads_back_as_itself(number: float) -> None:
 
 
 def test_containers_are_printed_as_by_java() -> None:
-    value = {"k": "v", "l": [1, None, True, 1.0, []], "m": {}, "n": {"o": [{"p": "q"}]}}
+    value: dict[str, Any] = {"k": "v", "l": [1, None, True, 1.0, []], "m": {}, "n": {"o": [{"p": "q"}]}}
     assert java_text(value, Budget()) == "{k=v, l=[1, null, true, 1.0, []], m={}, n={o=[{p=q}]}}"
 
 
