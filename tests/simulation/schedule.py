@@ -11,6 +11,7 @@ from typing import Any
 from batuta_core.engine import catalog, operate, query
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
+from batuta_core.engine.replay import export, replay
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.error import BatutaError, TokenRefused, WorkflowNotFound
@@ -231,6 +232,8 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
         invariants.require(is_removed or lasted_ms < PATIENCE_MS, "nothing waits for the last resorts", execution, lasted_ms)
         folded = invariants.journal_is_right(run.world, run.watcher, execution, said, reports, frozen, workload.input)
         if not is_removed:
+            difference = replay(export(run.world.plain, execution))
+            invariants.require(difference is None, "the journal is decided again with the same records", execution, difference)
             summary = run.world.summaries.get(execution)
             invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
         _judge_failure_workflow(run, execution, folded.output)

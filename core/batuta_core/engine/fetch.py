@@ -16,7 +16,7 @@ from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
 from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
-from batuta_core.model.record import Record, TaskChange, pack
+from batuta_core.model.record import Record, pack
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
 _ROUNDS_MAX = 50
@@ -171,20 +171,21 @@ def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -
         raw = dump_json(value)
         return ports.payloads.put(execution, raw) if len(raw) > limit else value
 
+    return with_slots(record, slot)
+
+
+def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:
+    """The record with ``slot`` of every place in it that holds a payload or a reference to one."""
     return replace(
         record,
-        events=tuple(_spill_event(event, slot) for event in record.events),
-        changes=tuple(_spill_change(change, slot) for change in record.changes),
+        events=tuple(_event_with(event, slot) for event in record.events),
+        changes=tuple(replace(change, input=slot(change.input), output=slot(change.output)) for change in record.changes),
         variables=slot(record.variables),
         output=slot(record.output),
     )
 
 
-def _spill_event(event: Event, slot: Callable[[Any], Any]) -> Event:
+def _event_with(event: Event, slot: Callable[[Any], Any]) -> Event:
     if isinstance(event, WorkflowStarted):
         return replace(event, input=slot(event.input))
     return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated) else event
-
-
-def _spill_change(change: TaskChange, slot: Callable[[Any], Any]) -> TaskChange:
-    return replace(change, input=slot(change.input), output=slot(change.output))

@@ -1,0 +1,136 @@
+"""An execution as a file, and deciding it again.
+
+The decider is pure, so the same code makes of the same events the same records. A journal that an earlier version wrote shows whether
+this one still decides as that did: where not, an upgrade would change executions that are under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from batuta_core.decider.compile import Graph, compile_definition
+from batuta_core.decider.decide import Decision, decide
+from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable
+from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
+from batuta_core.engine.fetch import read_payload, with_slots
+from batuta_core.engine.operate import not_found
+from batuta_core.engine.ports import Ports
+from batuta_core.model.command import StartFailureWorkflow
+from batuta_core.model.definition import definition_hash
+from batuta_core.model.error import InvalidInput, NewerSchema
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef
+from batuta_core.model.record import Record
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """One execution, whole. ``payloads``: the JSON values that lie outside of the records, by their key."""
+
+    execution: ExecutionId
+    definition: Mapping[str, Any]
+    records: Sequence[Record]
+    payloads: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "v": SCHEMA,
+            "ns": self.execution.namespace,
+            "wf": self.execution.workflow_id,
+            "definition": dict(self.definition),
+            "records": [record.to_dict() for record in self.records],
+            "payloads": dict(self.payloads),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Export:
+        """Raises InvalidInput for what is no export, NewerSchema for one of a newer version."""
+        if not isinstance(data, dict) or not isinstance(data.get("v"), int):
+            raise InvalidInput("this is not an exported execution: it has no schema version")
+        if data["v"] > SCHEMA:
+            raise NewerSchema(f"an export of schema {data['v']}, this code knows {SCHEMA}")
+        try:
+            return cls(
+                execution=ExecutionId(data["ns"], data["wf"]),
+                definition=data["definition"],
+                records=[Record.from_dict(item) for item in data["records"]],
+                payloads=data["payloads"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"this is not an exported execution: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first record that comes out otherwise. ``found`` is None when the events now change nothing."""
+
+    expected: Record
+    found: Record | None
+
+
+def export(ports: Ports, execution: ExecutionId) -> Export:
+    """Raises WorkflowNotFound when there is no such execution or its records are gone."""
+    records = list(ports.journal.scan(execution))
+    if not records or records[0].seq != 1:
+        raise not_found(execution.workflow_id)
+    definition = ports.definitions.frozen(execution.namespace, records[0].head.definition)
+    if definition is None:
+        raise not_found(execution.workflow_id)
+    payloads: dict[str, Any] = {}
+
+    def gather(value: Any) -> Any:
+        if isinstance(value, PayloadRef) and value.key not in payloads:
+            payloads[value.key] = read_payload(ports, execution, value)
+        return value
+
+    for record in records:
+        with_slots(record, gather)
+    return Export(execution=execution, definition=definition, records=records, payloads=payloads)
+
+
+def replay(exported: Export) -> Difference | None:
+    """Decides every record again from what came before it. None: all come out as they are."""
+    graph = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
+    records = {record.seq: _whole(exported, record) for record in exported.records}
+    before: Record | None = None
+    for expected in records.values():
+        found = _again(exported, records, graph, before, expected)
+        if found is None or found.to_json() != expected.to_json():
+            return Difference(expected, found)
+        before = expected
+    return None
+
+
+def _whole(exported: Export, record: Record) -> Record:
+    """With the payloads in it, as the decider made it: which of them lie outside is not its doing."""
+    return with_slots(record, lambda value: exported.payloads[value.key] if isinstance(value, PayloadRef) else value)
+
+
+def _again(exported: Export, records: Mapping[int, Record], graph: Graph, before: Record | None, expected: Record) -> Record | None:
+    known = Known(records={before.seq: before} if before else {})
+    head, seq = (before.head, before.seq) if before else (None, 0)
+    while True:
+        answer = decide(graph, exported.execution, head, seq, expected.events, known, expected.at_ms)
+        if isinstance(answer, Decision):
+            break
+        known = Known(
+            {**known.records, **{number: records[number] for number in answer.records}},
+            {**known.payloads, **{ref.key: exported.payloads[ref.key] for ref in answer.payloads}},
+            {**known.definitions, **{wanted: _definition(expected, wanted) for wanted in answer.definitions}},
+        )
+    if answer.record is None:
+        return None
+    found = replace(answer.record, head=replace(answer.record.head, guards=expected.head.guards))  # the engine's, not the decider's
+    return _whole(exported, found)
+
+
+def _definition(expected: Record, wanted: DefinitionName) -> FoundDefinition | NotStartable:
+    """As it was then: the record's commands name what was found, and its output says why nothing was."""
+    for command in expected.commands:
+        if isinstance(command, StartFailureWorkflow) and command.name == wanted.name:
+            return FoundDefinition(command.name, command.version, command.definition)
+    return NotStartable(str(expected.output[FAILURE_WORKFLOW_KEY]).partition("reason: ")[2])

@@ -1,0 +1,64 @@
+"""Executions that earlier commits wrote are decided again, record by record, with the same outcome: an upgrade changes none that
+is under way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from batuta_core.engine.replay import Export, replay
+from batuta_core.model.error import InvalidInput, NewerSchema
+from batuta_core.model.event import TaskUpdated
+from batuta_core.model.execution import TaskStatus
+from tests.upgrade.write import JOURNALS, kinds
+
+FILES = sorted(JOURNALS.glob("*.jsonl"))
+
+
+def executions(name: str) -> list[Export]:
+    return [Export.from_dict(json.loads(line)) for line in (JOURNALS / name).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", [file.name for file in FILES])
+def test_every_record_of_an_earlier_commit_comes_out_the_same(name: str) -> None:
+    found = executions(name)
+    assert len(found) >= 10
+    for exported in found:
+        difference = replay(exported)
+        assert difference is None, f"{exported.execution}, record {difference.expected.seq}: {difference.found} != {difference.expected}"
+
+
+def test_the_journals_show_the_whole_language_of_records() -> None:
+    shown = set().union(*(kinds(exported) for file in FILES for exported in executions(file.name)))
+    for word in ("started", "task_started", "task_updated", "task_handed_back", "task_dead_lettered", "timer_fired", "terminated"):
+        assert f"event {word}" in shown, shown
+    for word in ("COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"):
+        assert f"status {word}" in shown, shown
+
+
+def test_a_decider_that_decides_otherwise_is_found_out() -> None:
+    """The first result of an execution is turned round: the record that it made cannot come out the same."""
+    exported = next(item for file in FILES for item in executions(file.name) if any(_is_result(record.events) for record in item.records))
+    place = next(place for place, record in enumerate(exported.records) if _is_result(record.events))
+    record = exported.records[place]
+    turned = [replace(event, status=TaskStatus.CANCELED) if isinstance(event, TaskUpdated) else event for event in record.events]
+    records = [*exported.records[:place], replace(record, events=tuple(turned)), *exported.records[place + 1 :]]
+    difference = replay(replace(exported, records=records))
+    assert difference is not None
+    assert difference.expected.seq == record.seq
+
+
+def test_a_file_that_is_no_export_is_refused_by_name() -> None:
+    strange: list[Any] = [{}, [], {"v": 1}, {"v": 1, "ns": "a", "wf": "b", "definition": {}, "records": [1], "payloads": {}}]
+    for data in strange:
+        with pytest.raises(InvalidInput, match="not an exported execution"):
+            Export.from_dict(data)
+    with pytest.raises(NewerSchema):
+        Export.from_dict({"v": 99})
+
+
+def _is_result(events: object) -> bool:
+    return isinstance(events, tuple) and any(isinstance(event, TaskUpdated) and event.status is TaskStatus.COMPLETED for event in events)
