@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
-from batuta_core.model.event import TaskDeadLettered, TaskPlace, TaskUndeliverable, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.event import (
+    TaskDeadLettered,
+    TaskHandedBack,
+    TaskPlace,
+    TaskUndeliverable,
+    TaskUpdated,
+    TimerFired,
+    WorkflowTerminated,
+)
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
@@ -44,6 +53,7 @@ class Watcher:
         self.records: dict[ExecutionId, list[Record]] = {}  # also of what was removed since
         self.tasks: dict[ExecutionId, dict[int, dict[str, Any]]] = {}
         self.calls: set[tuple[ExecutionId, TaskPlace, int]] = set()
+        self.backs: set[tuple[ExecutionId, str]] = set()
 
     def __call__(self, execution: ExecutionId, record: Record) -> None:
         last = self.last.get(execution)
@@ -100,6 +110,9 @@ class Watcher:
                 key = (execution, event.place, event.call)
                 require(key not in self.calls, "a worker is called again once for each call", execution, record.seq, event)
                 self.calls.add(key)
+            if isinstance(event, TaskHandedBack):
+                require((execution, event.op) not in self.backs, "a hand-back counts once", execution, record.seq, event)
+                self.backs.add((execution, event.op))
 
     def _look_at_fired(self, execution: ExecutionId, last: Record, record: Record) -> None:
         """A firing proves its time: the deadlines that it passed are dealt with, whatever the machine's clock says."""
@@ -162,6 +175,24 @@ def nothing_is_left(world: World, execution: ExecutionId) -> None:
     require(not world.logs.lines(execution), "its log lines are deleted", execution)
 
 
+def only_lost_leases_count(world: World, execution: ExecutionId, records: list[Record], folded: WorkflowExecution) -> None:
+    """An attempt that failed because its workers died was taken so often without being given back."""
+    backs: dict[str, set[str]] = {}
+    for record in records:
+        for event in record.events:
+            if isinstance(event, TaskHandedBack):
+                backs.setdefault(ids.task_id(execution.workflow_id, *event.place), set()).add(event.op)
+    for task in folded.tasks:
+        if task.status is TaskStatus.FAILED and "its workers died" in (task.reason or "") and task.attempt == _attempts(folded, task.ref):
+            taken = sum(count for text, count in world.queues.receives.items() if task.task_id in text and '"att"' in text)
+            given_back = len(backs.get(task.task_id, ()))
+            require(taken - given_back >= LOST_LEASES_MAX, "hand-backs never count as lost leases", execution, task, taken, given_back)
+
+
+def _attempts(folded: WorkflowExecution, ref: str) -> int:
+    return sum(task.ref == ref for task in folded.tasks)
+
+
 def journal_is_right(
     world: World,
     watcher: Watcher,
@@ -180,6 +211,7 @@ def journal_is_right(
     graph = graph_of(world.plain, execution.namespace, records[0].head.definition)
     folded = fold(execution, records, graph)
     _load_payloads(world, execution, folded)
+    only_lost_leases_count(world, execution, records, folded)
     endings = _endings(execution, records, folded, outcome)
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)

@@ -236,6 +236,22 @@ _add(
     "a late writer brings an older status back",
 )
 _add(
+    "dead-letter-of-an-old-message-counted",
+    "batuta_core.decider.on_task",
+    """            if _is_of_old_message(task, event.send):
+                return False
+            _dead_lettered(""",
+    """            _dead_lettered(""",
+    "hand-backs count as lost leases when the dead letter is delivered twice",
+)
+_add(
+    "hand-back-counted-twice",
+    "batuta_core.decider.on_task",
+    "_is_of_old_message(task, event.send) or event.op in task.handed_back:",
+    "_is_of_old_message(task, event.send):",
+    "a repeat takes the task from who has it by now",
+)
+_add(
     "note-of-a-later-call-taken-for-all",
     "batuta_core.simulator.store",
     "if old is not None and after <= old.dispatched < record:",
@@ -274,7 +290,7 @@ _add(
 _add(
     "hand-backs-count-as-lost",
     "batuta_core.decider.on_task",
-    "lost = task.lost + max(event.receives - task.handed_back, 0)",
+    "lost = task.lost + max(event.receives - len(task.handed_back), 0)",
     "lost = task.lost + event.receives",
     "a worker that shuts down politely fails the task",
 )

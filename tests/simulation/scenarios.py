@@ -7,10 +7,11 @@ from collections.abc import Callable
 from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.ports import FarTimer
 from batuta_core.engine.start import StartRequest, start
-from batuta_core.model.event import TimerFired
+from batuta_core.model.event import TaskDeadLettered, TimerFired
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Fault, Faults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
@@ -62,6 +63,41 @@ def twenty_hand_backs_do_not_fail_a_task() -> None:
     execution = _start(world, workload)
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "twenty hand-backs do not fail a task", watcher.last[execution].head)
+
+
+class DiesAfterRecord:
+    """The decider dies once, when it has written a record that ``wanted`` picks."""
+
+    def __init__(self, world: World, watcher: Watcher, wanted: Callable[[Record], bool]) -> None:
+        self._watcher = watcher
+        self._wanted = wanted
+        self._has_died = False
+        world.faults = self
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        newest = next(iter(self._watcher.last.values()), None)
+        if self._has_died or newest is None or not self._wanted(newest):
+            return None
+        self._has_died = True
+        return Fault.CRASH_BEFORE
+
+
+def a_repeated_dead_letter_fails_no_task() -> None:
+    """Five hand-backs, and the decider dies when it has taken in that the queue gave the message up."""
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    left = [5]
+
+    def behave(message: TaskMessage) -> Outcome:
+        left[0] -= 1
+        return Outcome(is_handed_back=True) if left[0] >= 0 else Outcome(output={"n": 1})
+
+    SdkWorker(world, behave)
+    execution = _start(world, workload)
+    DiesAfterRecord(world, watcher, lambda record: any(isinstance(event, TaskDeadLettered) for event in record.events))
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "hand-backs never count as lost leases", watcher.last[execution].head)
 
 
 def five_lost_leases_fail_an_attempt() -> None:
@@ -234,6 +270,7 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
 
 SCENARIOS: list[Scenario] = [
     twenty_hand_backs_do_not_fail_a_task,
+    a_repeated_dead_letter_fails_no_task,
     five_lost_leases_fail_an_attempt,
     a_task_of_a_dead_worker_is_finished_by_another,
     a_far_timer_written_while_its_minute_is_moved_is_seen,

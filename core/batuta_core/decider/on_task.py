@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Five workers that died on the same attempt are no accident: the attempt fails, and the retry policy rules.
 LOST_LEASES_MAX = 5
+# SQS gives a message up after five receives, so no more of them can have been hand-backs; the rest is room for its copies.
+_HAND_BACKS_MAX = 10
 
 
 def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
@@ -52,10 +54,14 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
             step.change(task, {"updated_ms": step.now_ms})
             step.keep(node, replace(task, updated_ms=step.now_ms))
         case TaskHandedBack():
-            if task.is_leased:
-                return False  # an HTTP worker has taken it since, and its message is gone
-            _handed_back(step, node, task)
+            if task.is_leased or _is_of_old_message(task, event.send) or event.op in task.handed_back:
+                return False  # an HTTP worker has taken it since, or it has a new message, or the event is a repeat
+            if len(task.handed_back) == _HAND_BACKS_MAX:
+                return False
+            _handed_back(step, node, task, event.op)
         case TaskDeadLettered():
+            if _is_of_old_message(task, event.send):
+                return False
             _dead_lettered(step, node, task, event)
         case TaskUndeliverable():
             outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=event.reason)
@@ -71,6 +77,11 @@ def _open_at(step: Step, place: TaskPlace) -> OpenTask | None:
 def _is_late(task: OpenTask, call: int) -> bool:
     """Whether a worker speaks of a call after which the task has been sent out again."""
     return 0 <= call < task.calls
+
+
+def _is_of_old_message(task: OpenTask, send: int) -> bool:
+    """Whether the event speaks of a message that another has replaced since, or is a repeat of the one which brought that about."""
+    return 0 <= send < task.sends
 
 
 def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None:
@@ -136,16 +147,16 @@ def _merged(step: Step, task: OpenTask, event: TaskUpdated) -> Mapping[str, Any]
     return {**(old or {}), **(step.reader.payload(event.output) or {})}
 
 
-def _handed_back(step: Step, node: Node, task: OpenTask) -> None:
-    """The message is on its queue again. SQS counts the receive all the same, so we count what to take off."""
-    task = replace(task, status=TaskStatus.SCHEDULED, handed_back=task.handed_back + 1)
+def _handed_back(step: Step, node: Node, task: OpenTask, op: str) -> None:
+    """The message is on its queue again. SQS counts the receive all the same, so we note what to take off."""
+    task = replace(task, status=TaskStatus.SCHEDULED, handed_back=(*task.handed_back, op))
     step.change(task, {"status": TaskStatus.SCHEDULED})
     step.keep(node, task)
 
 
 def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLettered) -> None:
     """Its message is gone. Receives that were no hand-backs were leases that nobody renewed: workers that died."""
-    lost = task.lost + max(event.receives - task.handed_back, 0)
+    lost = task.lost + max(event.receives - len(task.handed_back), 0)
     if lost >= LOST_LEASES_MAX:
         outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=f"its workers died: {lost} leases were lost by this attempt")
         return

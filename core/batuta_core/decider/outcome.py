@@ -77,7 +77,7 @@ def _after_failure(
 ) -> None:
     task_id = step.task_id_at(ended.place)
     if is_tolerated:
-        if not node.is_optional:
+        if not node.is_optional and len(step.tolerated) < _MAX_REASON_TASKS:  # more are not shown, and the head must not grow
             step.tolerated.append(Tolerated(node.ref, task_id, status.value, reason))
         step.go_to(node.next)
         return
@@ -122,10 +122,7 @@ def _shown(reason: str | None) -> str:
 def complete(step: Step) -> None:
     """The flow has come to its end: COMPLETED, or FAILED when a permissive task had failed on the way."""
     if step.tolerated:
-        texts = [
-            f"Task {item.task_id} failed with status: {item.status} and reason: '{_shown(item.reason)}'"
-            for item in step.tolerated[:_MAX_REASON_TASKS]
-        ]
+        texts = [f"Task {item.task_id} failed with status: {item.status} and reason: '{_shown(item.reason)}'" for item in step.tolerated]
         finish(step, WorkflowStatus.FAILED, ". ".join(texts))
     else:
         finish(step, WorkflowStatus.COMPLETED, None)
@@ -228,5 +225,5 @@ def _failure_workflow_name(step: Step) -> str:
 
 def scheduled_again(step: Step, node: Node, task: OpenTask, **changes: Any) -> OpenTask:
     """The same attempt goes back to its queue with ``changes``, in a new message that nobody has received yet."""
-    task = replace(task, status=TaskStatus.SCHEDULED, is_leased=False, handed_back=0, **changes)
+    task = replace(task, status=TaskStatus.SCHEDULED, is_leased=False, sends=task.sends + 1, handed_back=(), **changes)
     return step.keep(node, step.enqueue(task))

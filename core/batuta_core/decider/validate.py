@@ -10,11 +10,15 @@ Which rule looks where is Conductor's, and no tidier than there:
 
 What is refused elsewhere: wrong types, when the JSON is read (``definition.normalize_*``). A missing task definition is
 never a fault.
+
+``workflow_faults`` and ``task_definition_faults`` say both at once, of a body as it was sent. The rules then look at a copy
+with defaults where a type is wrong, and what they find is dropped where it may come from such a default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batuta_core.decider.expression.tokens import tokens
@@ -22,12 +26,15 @@ from batuta_core.decider.tasks import decision, switch
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.rules import shown_name
 from batuta_core.decider.tasks.task_type import WorkflowTask
-from batuta_core.model.definition import walk
+from batuta_core.model.definition import read_task_definition, read_workflow_definition, task_names, walk
 from batuta_core.model.error import Problem
 from batuta_core.model.lenient import join_path
 
 # Answers what is wrong with a piece of JavaScript, None when its syntax is right. It is not run.
 IsJavascript = Callable[[str], str | None]
+
+# The registered ones among the task definitions of the given names.
+FindTaskDefinitions = Callable[[Collection[str]], Mapping[str, Mapping[str, Any]]]
 
 _SCHEMA_VERSION = 2
 
@@ -52,10 +59,22 @@ def workflow_problems(
     path: str = "",
 ) -> list[Problem]:
     """All faults of a normalized definition, each with its path below ``path``. ``task_definitions`` are the registered ones."""
-    found = [*_own_problems(definition, path), *_reference_name_problems(definition, path), *_expression_problems(definition, path)]
+    return list(_workflow_problems(definition, task_definitions, is_javascript, path, has_all_refs=True))
+
+
+def _workflow_problems(
+    definition: Mapping[str, Any],
+    task_definitions: Mapping[str, Mapping[str, Any]],
+    is_javascript: IsJavascript,
+    path: str,
+    *,
+    has_all_refs: bool,
+) -> Iterator[Problem]:
+    yield from _own_problems(definition, path)
+    yield from _reference_name_problems(definition, path, has_all_refs=has_all_refs)
+    yield from _expression_problems(definition, path, has_all_refs=has_all_refs)
     for task, place in _checked_tasks(definition["tasks"], join_path(path, "tasks")):
-        found.extend(_task_problems(_with_definition(task, task_definitions), place, is_javascript))
-    return found
+        yield from _task_problems(_with_definition(task, task_definitions), place, is_javascript)
 
 
 def task_definition_problems(definition: Mapping[str, Any], path: str = "") -> list[Problem]:
@@ -76,6 +95,55 @@ def task_definition_problems(definition: Mapping[str, Any], path: str = "") -> l
     return found
 
 
+# --- wrong types and broken rules together
+
+# Where a wrong type may hide tasks or their reference names: the lists of tasks, the tasks, and what makes a list one of tasks.
+_HIDES_REFS = re.compile(
+    r"(?:^|\.)(?:tasks|taskReferenceName|type|decisionCases|defaultCase|forkTasks|loopOver)$|\]$|\.decisionCases\.[^\[]*$"
+)
+
+_READ_UNNAMED = {"inputParameters", "taskDefinition"}  # rules read them and say so in other words; other fields are named
+
+
+def workflow_faults(data: Any, find_task_definitions: FindTaskDefinitions, is_javascript: IsJavascript, path: str = "") -> list[Problem]:
+    """All faults of a workflow definition as it was sent, its wrong types first, each with its path below ``path``."""
+    definition, faults = read_workflow_definition(data, path)
+    if definition is None:
+        return faults
+    known = find_task_definitions(task_names(definition))
+    has_all_refs = not any(_HIDES_REFS.search(fault.path) for fault in faults)
+    broken = _workflow_problems(definition, known, is_javascript, path, has_all_refs=has_all_refs)
+    return [*faults, *_not_caused_by(faults, broken)]
+
+
+def task_definition_faults(data: Any, path: str = "") -> list[Problem]:
+    """The same for a task definition."""
+    definition, faults = read_task_definition(data, path)
+    return faults if definition is None else [*faults, *_not_caused_by(faults, task_definition_problems(definition, path))]
+
+
+def _not_caused_by(faults: Sequence[Problem], broken: Iterable[Problem]) -> Iterator[Problem]:
+    """Of the ``broken`` rules those that do not look at what has a wrong type."""
+    places = {fault.path for fault in faults}
+    fields: dict[str, set[str]] = {}  # by task: those of its fields that a fault lies in
+    for fault in faults:
+        owner, _, field = fault.path.rpartition("].")
+        fields.setdefault(owner and f"{owner}]", set()).add(re.split(r"[.\[]", field, maxsplit=1)[0])
+    for problem in broken:
+        if places.isdisjoint(_upwards(problem.path)):
+            ill_typed = fields.get(problem.path, ())
+            if not any(field in _READ_UNNAMED or field in problem.message for field in ill_typed):
+                yield problem
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """The path, and the paths of all that it lies in."""
+    yield path
+    for joint in re.finditer(r"[.\[]", path):
+        yield path[: joint.start()]
+    yield ""
+
+
 def _missing(data: Mapping[str, Any], field: str, message: str, path: str) -> Problem:
     return Problem(join_path(path, field), message, data.get(field))  # an empty text is shown, a missing one is not
 
@@ -94,11 +162,11 @@ def _own_problems(definition: Mapping[str, Any], path: str) -> Iterator[Problem]
 # --- reference names
 
 
-def _reference_name_problems(definition: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _reference_name_problems(definition: Mapping[str, Any], path: str, *, has_all_refs: bool) -> Iterator[Problem]:
     seen: set[str | None] = set()
     for task, place in walk(definition["tasks"], join_path(path, "tasks")):
         ref = task.get("taskReferenceName")
-        if ref in seen:
+        if ref in seen and (ref is not None or has_all_refs):
             unique = f"taskReferenceName: {ref or 'null'} should be unique across tasks for a given workflowDefinition"
             yield Problem(join_path(place, "taskReferenceName"), f"{unique}: {shown_name(definition)}", ref)
         seen.add(ref)
@@ -107,7 +175,7 @@ def _reference_name_problems(definition: Mapping[str, Any], path: str) -> Iterat
 # --- expressions
 
 
-def _expression_problems(definition: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _expression_problems(definition: Mapping[str, Any], path: str, *, has_all_refs: bool) -> Iterator[Problem]:
     roots = {task.get("taskReferenceName") for task, _path in walk(definition["tasks"])} | {"workflow"}
     for index, task in enumerate(definition["tasks"]):
         place = f"{join_path(path, 'tasks')}[{index}].inputParameters"
@@ -115,7 +183,7 @@ def _expression_problems(definition: Mapping[str, Any], path: str) -> Iterator[P
             for token in tokens(text):
                 if not token.is_valid:
                     yield Problem(where, f"key: {key} input parameter value: {token.text} is not valid")
-                elif token.root is not None and token.root not in roots:
+                elif has_all_refs and token.root is not None and token.root not in roots:
                     what = f"taskReferenceName: {token.root} for given task: {shown_name(task)} input value: {key}"
                     yield Problem(where, f"{what} of input parameter: {text} is not defined in workflow definition.")
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.fetch import decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
+from batuta_core.engine.together import Together
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, WriteSummary
 from batuta_core.model.error import BatutaError, NewerSchema, ResourceMissing, TokenRefused, Unavailable
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
@@ -140,14 +141,28 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
         group.inbound.append(message.event)
         group.message_ids.append(received.message_id)
         group.is_redelivered = group.is_redelivered or received.receives > 1
+    together = Together(ports)
     for execution, group in groups.items():
-        try:
-            advance(ports, execution, group.inbound, is_redelivered=group.is_redelivered)
-        except Exception as error:
-            # Whatever it is, the message must come again and in the end be decided alone: nothing may be swallowed here.
-            ports.log.failed("decision_failed", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
+        together.execution = execution
+        # After a guard's dispatch the summary says that it is done: then it must be.
+        has_guard = any(isinstance(item, GuardFired) for item in group.inbound)
+        if not _advance_group(ports if has_guard else together.ports, execution, group, is_redelivered=group.is_redelivered):
             failed.extend(group.message_ids)
-    return failed
+    for execution in together.flush():
+        if not _advance_group(ports, execution, groups[execution], is_redelivered=True):
+            failed.extend(groups[execution].message_ids)
+    return list(dict.fromkeys(failed))
+
+
+def _advance_group(ports: Ports, execution: ExecutionId, group: _Group, *, is_redelivered: bool) -> bool:
+    """Whether its messages are dealt with."""
+    try:
+        advance(ports, execution, group.inbound, is_redelivered=is_redelivered)
+    except Exception as error:
+        # Whatever it is, the message must come again and in the end be decided alone: nothing may be swallowed here.
+        ports.log.failed("decision_failed", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
+        return False
+    return True
 
 
 def advance_alone(ports: Ports, received: Incoming) -> bool:

@@ -63,7 +63,10 @@ def drain_tasks(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
         except NotOurs as error:
             ports.log.warning("message_not_ours", queue="task-dead-letters", message_id=received.message_id, error=str(error))
             continue
-        event = TaskDeadLettered(place=message.place, op=received.message_id, receives=MAX_RECEIVES)
+        if not ports.signer.is_task_token(message.token, message.execution, message.place, message.attempt):
+            ports.log.warning("message_refused", queue="task-dead-letters", message_id=received.message_id, error="no valid token")
+            continue
+        event = TaskDeadLettered(place=message.place, op=received.message_id, receives=MAX_RECEIVES, send=message.send)
         text = InboxMessage(execution=message.execution, event=event).to_text(ports.signer)
         outgoing.append(Outgoing(text, group=str(message.execution), dedup=received.message_id))
     if outgoing:

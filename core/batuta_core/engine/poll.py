@@ -44,6 +44,7 @@ def poll(
             received = ports.queues.receive(queue, min(count - len(taken), SQS_BATCH_MAX), min(round(left_ms / 1000), SQS_WAIT_MAX_S))
         except QueueMissing:
             return taken
+        before = len(taken)
         for place, message in enumerate(received):
             try:
                 task = _take(ports, queue, message, worker_id)
@@ -55,7 +56,10 @@ def poll(
                 return taken  # these are committed as this worker's; the others come again
             if task is not None:
                 taken.append(task)
-        if not received and (taken or ports.clock.now_ms() >= end_ms or left_ms < 1000):
+        is_over = ports.clock.now_ms() >= end_ms
+        if not received and (taken or is_over or left_ms < 1000):
+            break
+        if is_over and len(taken) == before:  # a backlog of what has ended since: the next poll goes on with it
             break
     return taken
 

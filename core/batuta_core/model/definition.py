@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from batuta_core.model.definition_fields import TASK, WORKFLOW
-from batuta_core.model.error import InvalidInput
+from batuta_core.model.error import InvalidInput, Problem
 from batuta_core.model.ids import short_hash
 from batuta_core.model.lenient import DEPTH_MAX, Fields, Place, is_too_deep, read_object
 
@@ -36,13 +36,29 @@ def normalize_task_definition(data: Any, path: str = "") -> Json:
 
 
 def _normalize(fields: Fields, what: str, data: Any, path: str) -> Json:
+    found, problems = _read(fields, data, path)
+    if found is None or problems:
+        raise InvalidInput(f"This is no {what}, check below errors for detail.", problems=problems)
+    return found
+
+
+def read_workflow_definition(data: Any, path: str = "") -> tuple[Json | None, list[Problem]]:
+    """The canonical form with defaults in place of what has a wrong type, and these faults. It is for looking for more
+    faults only. None: it is nested too deeply to be looked at."""
+    return _read(WORKFLOW, data, path)
+
+
+def read_task_definition(data: Any, path: str = "") -> tuple[Json | None, list[Problem]]:
+    """The same for a TaskDef."""
+    return _read(TASK, data, path)
+
+
+def _read(fields: Fields, data: Any, path: str) -> tuple[Json | None, list[Problem]]:
     place = Place(path, [])
     if is_too_deep(data):
         place.refuse(f"is nested deeper than {DEPTH_MAX} levels", None)
-    found = read_object(fields, data, place) if not place.problems else None
-    if found is None or place.problems:
-        raise InvalidInput(f"This is no {what}, check below errors for detail.", problems=place.problems)
-    return found
+        return None, place.problems
+    return read_object(fields, data, place), place.problems
 
 
 # --- the tree of tasks

@@ -20,16 +20,16 @@ from batuta_core.model.lenient import (
 )
 
 
-def _read_task(value: Any, place: Place) -> dict[str, Any] | None:
+def _read_task(value: Any, place: Place) -> dict[str, Any]:
     if isinstance(value, dict) and value.get("type") is None and value.get("workflowTaskType") is not None:
         value = {**value, "type": value["workflowTaskType"]}  # its second name, which Conductor reads and never writes
     return read_object(WORKFLOW_TASK, value, place)
 
 
-def _read_sub_workflow(value: Any, place: Place) -> dict[str, Any] | None:
+def _read_sub_workflow(value: Any, place: Place) -> dict[str, Any]:
     found = read_object(_SUB_WORKFLOW, value, place)
-    inline = None if found is None else found.get("workflowDefinition")
-    if found is None or not isinstance(inline, dict):
+    inline = found.get("workflowDefinition")
+    if not isinstance(inline, dict):
         return found
     # An inline definition has its own name and version; what stands beside it is overruled.
     named = {name: inline[name] for name in ("name", "version") if name in inline}

@@ -32,7 +32,7 @@ class BatutaError(Exception):
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
-    remedy: ClassVar[str] = "Look into the server's log for the request id, and report it."
+    remedy: str = "Look into the server's log for the request id, and report it."
 
     def __init__(self, message: str, *, problems: Sequence[Problem] = (), **facts: Any) -> None:
         super().__init__(message)
@@ -59,13 +59,18 @@ class BatutaError(Exception):
 class InvalidInput(BatutaError):
     code = "invalid_input"
     http_status = 400
-    remedy = "Correct the fields named in validationErrors and send the request again; nothing of it was done."
+    remedy = "Correct the request as the message says and send it again; nothing of it was done."
+
+    def __init__(self, message: str, *, problems: Sequence[Problem] = (), **facts: Any) -> None:
+        super().__init__(message, problems=problems, **facts)
+        if problems:
+            self.remedy = "Correct the fields named in validationErrors and send the request again; nothing of it was done."
 
 
 class UnsupportedTaskType(BatutaError):
     code = "unsupported_task_type"
     http_status = 400
-    remedy = "The definition is stored, but this version cannot run it: use the task types that docs/reference lists."
+    remedy = "Use the task types that README.md lists under Limits; a definition that was registered stays so."
 
 
 class WorkflowDefinitionNotFound(BatutaError):

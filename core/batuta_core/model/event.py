@@ -4,7 +4,8 @@ Tasks are named by their place (the record that scheduled them and their rank in
 is what a task id says beyond the execution. ``op`` names the request or message that brought
 the event: an API call knows its own record by it when the reply to a write was lost. ``call`` is the
 number in the task's message: how often the worker's function had asked to be called again. What is
-reported of an earlier call than the present one comes too late. -1 where nobody knows.
+reported of an earlier call than the present one comes too late. ``send`` is in the message, too: how often the attempt had gone
+back to its queue. What is said of an earlier message than the present one comes too late. -1 where nobody knows.
 """
 
 from __future__ import annotations
@@ -196,16 +197,19 @@ class TaskHandedBack:
     place: TaskPlace
     op: str
     worker_id: str | None = None
+    send: int = -1
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "task_handed_back", "task": list(self.place), "op": self.op}
         if self.worker_id:
             out["w"] = self.worker_id
+        if self.send >= 0:
+            out["send"] = self.send
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskHandedBack:
-        return cls(place=TaskPlace(*data["task"]), op=data["op"], worker_id=data.get("w"))
+        return cls(place=TaskPlace(*data["task"]), op=data["op"], worker_id=data.get("w"), send=data.get("send", -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,13 +219,17 @@ class TaskDeadLettered:
     place: TaskPlace
     op: str
     receives: int
+    send: int = -1
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "task_dead_lettered", "task": list(self.place), "op": self.op, "n": self.receives}
+        out: dict[str, Any] = {"e": "task_dead_lettered", "task": list(self.place), "op": self.op, "n": self.receives}
+        if self.send >= 0:
+            out["send"] = self.send
+        return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskDeadLettered:
-        return cls(place=TaskPlace(*data["task"]), op=data["op"], receives=data["n"])
+        return cls(place=TaskPlace(*data["task"]), op=data["op"], receives=data["n"], send=data.get("send", -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,11 +182,12 @@ def map_of(read: Reader) -> Reader:
     return read_map
 
 
-def read_object(fields: Fields, value: Any, place: Place) -> dict[str, Any] | None:
-    """The known ``fields`` of ``value`` in canonical form."""
+def read_object(fields: Fields, value: Any, place: Place) -> dict[str, Any]:
+    """The known ``fields`` of ``value`` in canonical form; of what is no object, their defaults, so that what was
+    refused still has its place in a list."""
     if not isinstance(value, dict):
         place.refuse("must be an object", value)
-        return None
+        value = {}
     read = ((name, field.value_in(value, name, place)) for name, field in fields.items())
     return {name: found for name, found in read if found is not None}
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import get_slot, put_slot
 from batuta_core.model.token import Signer
@@ -91,6 +92,8 @@ class InboxMessage:
             is_proven = isinstance(event, _FROM_WORKERS) and signer.is_task_token(token, execution, event.place, attempt)
         if not is_proven:
             raise TokenRefused(f"a message for {execution} does not prove where it comes from", workflow_id=execution.workflow_id)
+        if not signature:
+            _check_report(data["ev"])
         return cls(execution=execution, event=event, token=token, attempt=attempt)
 
 
@@ -114,6 +117,7 @@ class TaskMessage:
     domain: str | None = None
     iteration: int = 0
     call: int = 0  # how often the function asked to be called again; what the worker reports says so, too
+    send: int = 0  # how often the attempt had gone back to its queue; a hand-back says so, too
     timeout_s: int = 0
     response_timeout_s: int = 0
     total_deadline_ms: int = 0
@@ -141,6 +145,7 @@ class TaskMessage:
             ("dom", self.domain),
             ("it", self.iteration),
             ("call", self.call),
+            ("send", self.send),
             ("timeout", self.timeout_s),
             ("response", self.response_timeout_s),
             ("total", self.total_deadline_ms),
@@ -172,6 +177,7 @@ class TaskMessage:
                 domain=data.get("dom"),
                 iteration=data.get("it", 0),
                 call=data.get("call", 0),
+                send=data.get("send", 0),
                 timeout_s=data.get("timeout", 0),
                 response_timeout_s=data.get("response", 0),
                 total_deadline_ms=data.get("total", 0),
@@ -206,6 +212,47 @@ class TimerMessage:
             return cls(execution=ExecutionId(data["ns"], data["wf"]), record=int(data["rec"]), due_ms=int(data.get("due", 0)))
         except (KeyError, TypeError, ValueError) as error:
             raise NotOurs(f"not a timer message: {error!r}") from error
+
+
+# What a worker may say, whose code is its own: type and range of each field. Absent ones are fine.
+_TEXT_MAX_CHARS = 10_000
+_REPORTED = frozenset({"IN_PROGRESS", "COMPLETED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"})
+_REPORT_FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "e": lambda value: isinstance(value, str),
+    "task": lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(item) for item in value),
+    "s": lambda value: value in _REPORTED,
+    "op": lambda value: _is_text(value),
+    "w": lambda value: _is_text(value),
+    "why": lambda value: isinstance(value, str),
+    "start": lambda value: _is_count(value),
+    "cb": lambda value: _is_count(value),
+    "call": lambda value: _is_count(value),
+    "send": lambda value: _is_count(value),
+    "merge": lambda value: isinstance(value, bool),
+    "leased": lambda value: value is False,  # that is for HTTP polls, which delete the message
+    "out": lambda value: isinstance(value, dict) and not is_too_deep(value),
+    "logs": lambda value: isinstance(value, list) and all(_is_log_line(item) for item in value),
+}
+
+
+def _check_report(event: Mapping[str, Any]) -> None:
+    """Raises NotOurs. What is in a journal is read for as long as it is kept: nothing gets in that would not be read."""
+    for name, value in event.items():
+        is_fit = _REPORT_FIELDS.get(name)
+        if is_fit is None or not is_fit(value):
+            raise NotOurs(f"a worker reports {name} = {str(value)[:100]!r}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _TEXT_MAX_CHARS
+
+
+def _is_log_line(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("log"), str) and _is_count(value.get("createdTime", 0))
 
 
 def _inbound_from_dict(data: Mapping[str, Any]) -> Inbound:

@@ -83,7 +83,8 @@ class OpenTask:
     worker_id: str = ""
     is_leased: bool = False  # an HTTP poll took it: no message holds it
     lost: int = 0  # leases lost in earlier messages
-    handed_back: int = 0  # receives of the present message that were hand-backs
+    sends: int = 0  # how often the attempt has gone back to its queue, each time in a new message
+    handed_back: tuple[str, ...] = ()  # the ops of the hand-backs among the receives of the present message
 
     @property
     def first_scheduled_ms(self) -> int:
@@ -110,7 +111,8 @@ class OpenTask:
             ("c", self.calls),
             ("w", self.worker_id),
             ("l", self.lost),
-            ("h", self.handed_back),
+            ("r", self.sends),
+            ("h", list(self.handed_back)),
         ):
             if value:
                 rest[key] = value
@@ -145,7 +147,8 @@ class OpenTask:
             worker_id=get("w", ""),
             is_leased="x" in rest,
             lost=get("l", 0),
-            handed_back=get("h", 0),
+            sends=get("r", 0),
+            handed_back=tuple(get("h", ())),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -63,6 +63,7 @@ class SimulatedQueues:
         self._is_fifo_kept = is_fifo_kept
         self._count = 0
         self.on_send: Callable[[str, Outgoing], None] | None = None
+        self.receives: Counter[str] = Counter()  # of each text, over all its copies
         self._queues: dict[str, _Queue] = {}
         self.task_dead_letters = resource_name(stage, "task-dead-letters")
         self.dead_letters = resource_name(stage, "dead-letters")
@@ -107,6 +108,7 @@ class SimulatedQueues:
                 message.receives, message.receipt, message.visible_ms = 0, "", now_ms
                 continue
             message.receives += 1
+            self.receives[message.text] += 1
             self._count += 1
             message.receipt = f"{message.message_id}/{self._count}"
             message.visible_ms = now_ms + found.visibility_s * 1000

@@ -77,7 +77,7 @@ class SdkWorker:
             if outcome.is_lost:
                 return
             if outcome.is_handed_back:
-                self._send(message, TaskHandedBack(place=message.place, op=f"back-{received.receipt}"))
+                self._send(message, TaskHandedBack(place=message.place, op=f"back-{received.receipt}", send=message.send))
                 world.io("queues.release", world.queues.release, queue, [received.receipt])
                 return
             self._finish(queue, received, message, outcome)

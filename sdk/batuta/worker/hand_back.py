@@ -54,7 +54,7 @@ class HandBack:
             logger.warning("task %s could not be handed back, it comes again after an hour: %s", message.task_id, error)
 
     async def hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
-        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id)
+        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id, send=message.send)
         try:
             async with asyncio.timeout(self._timing.flush_s):
                 await self._reporter.send(message, event)

@@ -179,6 +179,32 @@ def test_receives_that_were_hand_backs_are_no_lost_leases() -> None:
     assert play.status == "FAILED"
 
 
+def test_a_repeated_hand_back_counts_once_and_takes_the_task_from_nobody() -> None:
+    play = one()
+    play.decide(TaskHandedBack(place=FIRST, op="back", send=0))
+    play.take("a")
+    assert play.decide(TaskHandedBack(place=FIRST, op="back", send=0)) is None
+    assert play.task("a").status is TaskStatus.IN_PROGRESS
+    play.decide(TaskDeadLettered(place=FIRST, op="x", receives=5, send=0))
+    assert play.open("a").lost == 4
+
+
+def test_a_repeated_dead_letter_counts_once() -> None:
+    play = one()
+    for number in range(5):
+        play.decide(TaskHandedBack(place=FIRST, op=f"back{number}", send=0))
+    play.decide(TaskDeadLettered(place=FIRST, op="x", receives=5, send=0))
+    assert play.decide(TaskDeadLettered(place=FIRST, op="x", receives=5, send=0)) is None
+    assert play.decide(TaskHandedBack(place=FIRST, op="late", send=0)) is None
+    assert (play.status, play.open("a").lost, play.open("a").sends) == ("RUNNING", 0, 1)
+
+
+def test_hand_backs_do_not_grow_the_head_without_bound() -> None:
+    play = one()
+    records = [play.decide(TaskHandedBack(place=FIRST, op=f"back{number}", send=0)) for number in range(50)]
+    assert sum(record is not None for record in records) == 10
+
+
 def test_more_hand_backs_than_receives_do_not_make_up_for_lost_leases() -> None:
     play = one()
     play.decide(TaskDeadLettered(place=FIRST, op="x", receives=4))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from batuta_core.decider.validate import task_definition_problems, workflow_problems
-from batuta_core.model.definition import normalize_task_definition, normalize_workflow_definition
+from batuta_core.decider.validate import task_definition_faults, task_definition_problems, workflow_faults, workflow_problems
+from batuta_core.model.definition import normalize_task_definition, normalize_workflow_definition, read_workflow_definition
 from batuta_core.model.error import Problem
 
 Json = dict[str, Any]
@@ -287,3 +288,140 @@ def test_what_a_task_definition_may_hold(fields: Json) -> None:
 def test_all_faults_of_a_task_definition_are_told_with_their_paths() -> None:
     definition = normalize_task_definition({"retryCount": -1, "timeoutSeconds": 1})
     assert [problem.path for problem in task_definition_problems(definition, "[1]")] == ["[1].name", "[1].retryCount", "[1]"]
+
+
+# --- wrong types and broken rules together
+
+
+def all_faults(*tasks: Any, **fields: Any) -> list[str]:
+    return sorted(
+        problem.path for problem in workflow_faults({"name": "w", "tasks": list(tasks), **fields}, lambda names: {}, is_javascript)
+    )
+
+
+def test_a_wrong_type_hides_no_broken_rule() -> None:
+    broken = simple("s", type="SWITCH", evaluatorType="javascript", expression="(", decisionCases={"x": [{"name": ""}]}, retryCount="x")
+    found = all_faults(
+        broken, simple("s", startDelay=-1), simple("c", inputParameters={"x": "${nobody.output}"}), version="x", schemaVersion=1
+    )
+    assert found == [
+        "schemaVersion",
+        "tasks[0]",
+        "tasks[0].decisionCases.x[0].name",
+        "tasks[0].decisionCases.x[0].taskReferenceName",
+        "tasks[0].retryCount",
+        "tasks[1].startDelay",
+        "tasks[1].taskReferenceName",
+        "tasks[2].inputParameters.x",
+        "version",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "fields", "only"),
+    [
+        ([simple("a")], {"name": {}}, "name"),
+        ([simple("a")], {"schemaVersion": "x"}, "schemaVersion"),
+        ([], {"tasks": "x"}, "tasks"),
+        (["x", simple("a", inputParameters={"x": "${b.output}"})], {}, "tasks[0]"),
+        ([simple("a", name=[])], {}, "tasks[0].name"),
+        ([{"name": "a", "taskReferenceName": {}}, simple("b", inputParameters={"x": "${a.output}"})], {}, "tasks[0].taskReferenceName"),
+        ([simple("a", startDelay="x")], {}, "tasks[0].startDelay"),
+        ([switch("a", simple("b"), evaluatorType={})], {}, "tasks[0].evaluatorType"),
+        ([switch("a", simple("b"), expression={})], {}, "tasks[0].expression"),
+        ([{**switch("a"), "decisionCases": []}, simple("b", inputParameters={"x": "${c.output}"})], {}, "tasks[0].decisionCases"),
+        (
+            [{**switch("a"), "decisionCases": {"retryCount": "x"}}, simple("b", inputParameters={"x": "${c.output}"})],
+            {},
+            "tasks[0].decisionCases.retryCount",
+        ),
+        ([simple("a", type="FORK_JOIN", forkTasks="x")], {}, "tasks[0].forkTasks"),
+        ([simple("a", type="DO_WHILE", loopCondition="x", loopOver={})], {}, "tasks[0].loopOver"),
+        ([simple("a", type="SUB_WORKFLOW", subWorkflowParam="x")], {}, "tasks[0].subWorkflowParam"),
+        ([simple("a", type="TERMINATE", inputParameters="x")], {}, "tasks[0].inputParameters"),
+        ([simple("a", type="HTTP", taskDefinition="x")], {}, "tasks[0].taskDefinition"),
+        ([simple("a", type={}, loopOver=[simple("b")]), simple("c", inputParameters={"x": "${b.output}"})], {}, "tasks[0].type"),
+    ],
+)
+def test_what_comes_of_a_wrong_type_alone_is_not_told_again(tasks: list[Any], fields: Json, only: str) -> None:
+    assert all_faults(*tasks, **fields) == [only]
+
+
+def test_a_wrong_type_in_a_child_hides_nothing_of_its_parent() -> None:
+    found = all_faults(switch("a", simple("b", retryCount="x"), evaluatorType=None))
+    assert found == ["tasks[0]", "tasks[0].decisionCases.x[0].retryCount"]
+
+
+@pytest.mark.parametrize("body", [None, 5, "text", [], True])
+def test_what_is_no_definition_at_all_has_one_fault(body: Any) -> None:
+    for found in (workflow_faults(body, lambda names: {}, is_javascript, "[1]"), task_definition_faults(body, "[1]")):
+        assert found == [Problem("[1]", "must be an object", found[0].invalid_value)]
+
+
+def test_a_definition_that_is_nested_too_deeply_has_that_fault_alone() -> None:
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    assert [problem.message for problem in workflow_faults({"tasks": deep, "version": "x"}, lambda names: {}, is_javascript)] == [
+        "is nested deeper than 200 levels"
+    ]
+
+
+def test_the_rules_look_at_the_registered_definitions_as_ever() -> None:
+    asked: list[Any] = []
+
+    def find(names: Any) -> Json:
+        asked.extend(names)
+        return {"h_task": normalize_task_definition({"name": "h_task", "inputTemplate": {"http_request": {}}})}
+
+    found = workflow_faults({"name": "w", "version": "x", "tasks": [simple("h", type="HTTP")]}, find, is_javascript)
+    assert ([problem.path for problem in found], asked) == (["version"], ["h_task"])
+
+
+def test_faults_of_a_task_definition_are_told_together() -> None:
+    found = task_definition_faults(
+        {"name": "", "retryCount": "x", "backoffJitterMs": -1, "timeoutSeconds": 5, "totalTimeoutSeconds": 3}, "[0]"
+    )
+    assert sorted(problem.path for problem in found) == ["[0]", "[0]", "[0].backoffJitterMs", "[0].name", "[0].retryCount"]
+    found = task_definition_faults({"name": "t", "responseTimeoutSeconds": "x", "timeoutSeconds": 5})
+    assert [problem.path for problem in found] == ["responseTimeoutSeconds"]
+
+
+WRONG: list[Any] = [None, 0, -5, True, "x", "", "${x.y}", [], [None], ["x"], {}, {"x": None}, {"x": [5]}, 1.5, 10**40]
+
+
+def test_any_value_anywhere_is_told_and_breaks_nothing() -> None:
+    """Whatever stands in the place of whatever part: no crash, the faults that reading alone finds, and no place told twice over."""
+    whole = {
+        "name": "w",
+        "tasks": [
+            switch("s", simple("a", taskDefinition={"name": "x", "inputTemplate": {"y": 1}}), loop("l", simple("b"))),
+            simple("f", type="FORK_JOIN", forkTasks=[[simple("c")], [simple("d")]]),
+            simple("j", type="JOIN", joinOn=["c", "d"]),
+            simple("h", type="HTTP", inputParameters={"uri": "${a.output.x}", "method": ["${workflow.input.m}"]}),
+            simple("u", type="SUB_WORKFLOW", subWorkflowParam={"workflowDefinition": {"name": "i", "tasks": [simple("a")]}}),
+            simple("w", type="WAIT", inputParameters={"duration": "5s"}, onStateChange={"x": [{"type": "y"}]}),
+            simple("e", type="TERMINATE", inputParameters={"terminationStatus": "FAILED"}),
+        ],
+    }
+    assert workflow_faults(whole, lambda names: {}, is_javascript) == []
+    count = 0
+    for changed in variants(whole):
+        found = workflow_faults(changed, lambda names: {}, is_javascript)
+        definition, wrong_types = read_workflow_definition(changed)
+        assert definition is not None
+        assert found[: len(wrong_types)] == wrong_types
+        assert wrong_types or found == workflow_problems(definition, {}, is_javascript)
+        assert len(found) == len({(problem.path, problem.message) for problem in found})
+        count += 1
+    assert count > 1000
+
+
+def variants(value: Any) -> Iterator[Any]:
+    yield from WRONG
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from ({**value, key: changed} for changed in variants(item))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from ([*value[:place], changed, *value[place + 1 :]] for changed in variants(item))

@@ -121,3 +121,13 @@ def test_one_timer_is_armed_however_many_tasks_wait(server: Server) -> None:
     before = server.waiting(server.world.queues.timers)
     server.run_task("a")
     assert server.waiting(server.world.queues.timers) == before
+
+
+def test_a_guard_whose_call_came_to_its_end_wakes_no_decider(server: Server) -> None:
+    execution = waiting_for(server, "1 day")
+    guard = TimerMessage(execution=execution, record=1).to_text()
+    timers.fire(server.ports, [Incoming("m1", guard, "r", 1)])
+    assert server.waiting(server.world.queues.inbox) == 0
+    server.world.summaries.delete(execution)
+    timers.fire(server.ports, [Incoming("m2", guard, "r", 1)])
+    assert server.waiting(server.world.queues.inbox) == 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batuta_core.engine.ports import Refused
 from batuta_core.model import error as errors
-from batuta_core.model.error import BatutaError, Problem, error_from_dict
+from batuta_core.model.error import BatutaError, InvalidInput, Problem, UnsupportedTaskType, error_from_dict
 
 CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, BatutaError)]
 
@@ -24,6 +26,22 @@ def test_an_error_is_rebuilt_as_it_was_raised(cls: type[BatutaError]) -> None:
 def test_no_two_errors_share_a_code_and_each_has_a_remedy_of_its_own() -> None:
     assert len({cls.code for cls in CLASSES}) == len(CLASSES)
     assert all(400 <= cls.http_status < 600 and cls.remedy for cls in CLASSES)
+
+
+def test_what_is_to_be_corrected_is_looked_for_where_it_is_said() -> None:
+    by_field, by_message = InvalidInput("m", problems=[Problem("name", "is missing")]), InvalidInput("The body is not JSON.")
+    for error in (by_field, by_message):
+        assert ("validationErrors" in error.remedy) == ("validationErrors" in error.to_dict())
+        assert error_from_dict(error.to_dict()).remedy == error.remedy == error.to_dict()["remedy"]
+
+
+def test_a_remedy_leads_to_a_place_that_exists() -> None:
+    root = Path(__file__).parents[4]
+    for cls in CLASSES:
+        for place in re.findall(r"[\w/]+\.md|docs/\w+", cls.remedy):
+            assert (root / place).exists(), cls
+    assert "\n## Limits\n" in (root / "README.md").read_text(encoding="utf-8")
+    assert "Limits" in UnsupportedTaskType.remedy
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,59 @@ def test_our_own_message_is_read_as_it_was_written(event: Inbound) -> None:
     assert (found.execution, found.event) == (EXECUTION, event)
 
 
+def is_for_the_api(event: Event) -> bool:
+    """What no worker on SQS says: that its message is gone, and where a payload lies."""
+    return getattr(event, "is_leased", False) or isinstance(getattr(event, "output", None), PayloadRef)
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_a_token_is_proof_for_what_workers_may_say_and_for_nothing_else(event: Event) -> None:
     text = InboxMessage(execution=EXECUTION, event=event, token=SIGNER.task_token(EXECUTION, PLACE, 1), attempt=1).to_text()
-    if isinstance(event, FROM_WORKERS):
+    if isinstance(event, FROM_WORKERS) and is_for_the_api(event):
+        with pytest.raises(NotOurs):
+            InboxMessage.parse(text, SIGNER)
+    elif isinstance(event, FROM_WORKERS):
         assert InboxMessage.parse(text, SIGNER).event == event
     else:
         with pytest.raises(TokenRefused):
             InboxMessage.parse(text, SIGNER)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"s": "SKIPPED"},
+        {"s": "SCHEDULED"},
+        {"s": "COMPLETED_WITH_ERRORS"},
+        {"s": ["COMPLETED"]},
+        {"start": "x"},
+        {"start": -1},
+        {"start": 2**60},
+        {"start": True},
+        {"call": "1"},
+        {"cb": -5},
+        {"cb": 1.5},
+        {"why": 7},
+        {"w": {}},
+        {"op": "x" * 10_001},
+        {"logs": [1]},
+        {"logs": {"log": "x"}},
+        {"logs": [{"log": 1}]},
+        {"logs": [{"log": "x", "createdTime": "now"}]},
+        {"out": [1, 2]},
+        {"out": "text"},
+        {"out": json.loads("[" * 400 + "]" * 400)},
+        {"out": {"deep": json.loads("[" * 400 + "]" * 400)}},
+        {"out@": ["key", 5]},
+        {"merge": 1},
+        {"unknown": 1},
+    ],
+    ids=ascii,
+)
+def test_a_report_that_could_not_be_read_for_ever_is_none_of_ours(fields: dict[str, Any]) -> None:
+    text = result().to_text()
+    with pytest.raises(NotOurs):
+        InboxMessage.parse(changed(text, ev={**json.loads(text)["ev"], **fields}), SIGNER)
 
 
 @pytest.mark.parametrize(

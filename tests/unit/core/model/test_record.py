@@ -42,7 +42,8 @@ FULL_TASK = OpenTask(
     worker_id=ODD,
     is_leased=True,
     lost=4,
-    handed_back=11,
+    sends=11,
+    handed_back=("a", "b"),
 )
 FULL = Head(
     status=WorkflowStatus.FAILED,
