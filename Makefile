@@ -6,12 +6,13 @@ PORT ?= 8080
 SEEDS ?= 2000
 FROM ?= 0
 JOBS ?= 2
+STAGE ?= prod
 VENV := .venv
 BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden sim mutants contract lint fmt types check bench-decide bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +26,8 @@ $(VENV)/run.stamp: requirements/uv.txt requirements/server.txt requirements/sdk.
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e core -e functions -e sdk
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
-	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt requirements/infra.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt -r requirements/infra.txt
 	@touch $@
 
 setup: $(VENV)/dev.stamp ## install everything into .venv
@@ -38,7 +39,7 @@ dev: $(VENV)/run.stamp ## a server on http://127.0.0.1:PORT/api until Ctrl-C (PO
 	@$(BIN)/batuta dev --port $(PORT) $(if $(STATE),--state $(STATE))
 
 test: $(VENV)/dev.stamp ## the tests, within five minutes
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/simulation tests/contract tests/budget tests/local
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/upgrade tests/infra tests/simulation tests/contract tests/budget tests/local
 
 test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, the wheels in an empty environment
 	$(BIN)/python -m pytest -n $(JOBS) -m slow tests
@@ -58,7 +59,7 @@ contract: $(VENV)/dev.stamp ## the adapters' contract suites alone
 lint: $(VENV)/dev.stamp ## ruff and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PYTHONPATH=core:functions:sdk $(BIN)/lint-imports
+	PYTHONPATH=core:functions:sdk:. $(BIN)/lint-imports
 
 fmt: $(VENV)/dev.stamp ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -70,18 +71,39 @@ types: $(VENV)/dev.stamp ## mypy, strict
 
 check: lint types test ## what must be green before a commit
 
+# Deploying needs the packages of CDK and of the functions, not the workshop; and node, for CDK's command line.
+$(VENV)/infra.stamp: $(VENV)/run.stamp requirements/infra.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/infra.txt
+	@touch $@
+
+node_modules/.bin/cdk: package.json
+	npm install --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+synth: $(VENV)/infra.stamp node_modules/.bin/cdk ## the CloudFormation template, into cdk.out (STAGE=prod, CONTEXT="-c name=value ...")
+	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk synth -q --no-notices -c stage=$(STAGE) $(CONTEXT)
+
+deploy: $(VENV)/infra.stamp node_modules/.bin/cdk ## deploy to the AWS account of your credentials (STAGE=prod, CONTEXT="-c name=value ...")
+	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk deploy --no-notices -c stage=$(STAGE) $(CONTEXT)
+
 bench-decide: $(VENV)/dev.stamp ## decisions per second and core, from stored bytes to the record's bytes
 	$(BIN)/python -m benchmarks.decide
+
+bench-cost: $(VENV)/dev.stamp ## what a task and an idle month cost: every AWS call counted, at list prices
+	$(BIN)/python -m benchmarks.cost
+
+bench-cold-start: $(VENV)/dev.stamp ## import time of each function from the asset that is deployed, and its size
+	$(BIN)/python -m benchmarks.cold_start
 
 bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (fetches it with Maven, 458 MB)
 	$(BIN)/python -m benchmarks.peer
 
 lock: $(VENV)/run.stamp ## pin the requirements anew, with hashes and without addresses
-	cd requirements && for f in uv server sdk dev emulator; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
+	cd requirements && for f in uv server sdk dev emulator lambda infra; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
 	cp requirements/emulator.txt functions/batuta_server/local/emulator-requirements.txt
 
 wheels: $(VENV)/dev.stamp ## build the three wheels into dist/
 	rm -rf dist && for d in core functions sdk; do $(BIN)/uv build -q --wheel -o dist $$d; done
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .batuta dist build benchmarks/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .batuta dist build cdk.out node_modules benchmarks/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

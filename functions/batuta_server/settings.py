@@ -51,7 +51,7 @@ class Settings:
     token_keys_parameter: str = ""
     namespaces: tuple[str, ...] = ()  # which there may be; none named: any
     retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
-    is_local: bool = False
+    is_local: bool = False  # on a laptop or in a test: nothing may reach AWS, and nobody is asked who he is
     endpoint_url: str = ""
     service_urls: Mapping[str, str] = field(default_factory=dict)
 

@@ -10,11 +10,12 @@ from batuta_core.model.error import InvalidInput, Problem
 from batuta_core.model.ids import digest_of
 
 DEFAULT_NAMESPACE = "default"
-NAMESPACE_RULE = "1 to 32 of a-z, 0-9, - and _, beginning and ending with a letter or digit"
-STAGE_RULE = "1 to 16 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+NAMESPACE_RULE = "1 to 32 of a-z, 0-9, - and _, beginning and ending with a letter or digit, without --"
+STAGE_RULE = "1 to 16 of a-z, 0-9 and -, beginning and ending with a letter or digit, without --"
 
-_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
-_STAGE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?")
+# Two dashes separate the parts of a name, so that a pattern of a policy matches one stage, or one namespace, and no other.
+_NAMESPACE = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
+_STAGE = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?")
 _NOT_IN_QUEUE_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
 QUEUE_NAME_MAX = 80  # SQS quota "Queue name"
@@ -54,20 +55,17 @@ def check_stage(text: str) -> str:
 
 
 def resource_name(stage: str, what: str) -> str:
-    """The name of a table or queue that a stage has once: ``batuta-prod--decider.fifo``.
-
-    The two dashes keep these apart from task queues, since no namespace begins with a dash.
-    """
+    """The name of a table or queue that a stage has once: ``batuta-prod--decider.fifo``."""
     return f"batuta-{stage}--{what}"
 
 
 def task_queue_name(stage: str, namespace: str, task_type: str, domain: str = "") -> str:
-    """The SQS queue of a task type: ``batuta-prod-shop-charge_card-<hash>``, at most 80 of ``[A-Za-z0-9_-]``.
+    """The SQS queue of a task type: ``batuta-prod--shop--charge_card-<hash>``, at most 80 of ``[A-Za-z0-9_-]``.
 
     Task types hold any characters in any number, so the readable part is only a help for
     the eye; the hash over all four makes the name injective.
     """
     digest = base64.b32encode(digest_of(stage, namespace, task_type, domain)).decode().lower()[:_HASH_CHARS]
-    prefix = f"batuta-{stage}-{namespace}-"
+    prefix = f"batuta-{stage}--{namespace}--"
     shown = _NOT_IN_QUEUE_NAMES.sub("_", f"{task_type}-{domain}" if domain else task_type)
     return f"{prefix}{shown[: QUEUE_NAME_MAX - len(prefix) - _HASH_CHARS - 1]}-{digest}"

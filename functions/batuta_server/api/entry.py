@@ -6,4 +6,4 @@ from batuta_server.settings import Settings
 
 SETTINGS = Settings.from_env()
 ABOUT = {"stage": SETTINGS.stage, "region": SETTINGS.region}
-handle = make_handler(bootstrap.make_ports(SETTINGS), ABOUT, SETTINGS.namespaces)
+handle = make_handler(bootstrap.make_ports(SETTINGS), ABOUT, SETTINGS.namespaces, takes_header=False)

@@ -20,17 +20,19 @@ from batuta_server.api.resolver import Resolver
 Handler = Any  # (event, context) -> answer
 
 
-def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[str] = ()) -> Handler:
+def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[str] = (), *, takes_header: bool = True) -> Handler:
     """The function for one stage. ``about`` is what a worker has to know to find its queues; ``namespaces`` are those that there
-    may be, none named: any. In Lambda one request comes at a
-    time; the local server calls it from several threads."""
+    may be, none named: any; ``takes_header``: whether a header may name the namespace, too, since IAM sees paths only.
+
+    In Lambda one request comes at a time; the local server calls it from several threads.
+    """
     local = threading.local()
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         began = time.perf_counter()
         if not hasattr(local, "app"):
             local.app = _make_app(ports, about)
-        answer = _answer(local.app, event, context, ports, namespaces)
+        answer = _answer(local.app, event, context, ports, namespaces, takes_header)
         request = event.get("requestContext", {}).get("http", {})
         took_ms = round((time.perf_counter() - began) * 1000, 1)
         ports.log.info("request", method=request.get("method"), path=event.get("rawPath"), status=answer["statusCode"], ms=took_ms)
@@ -39,9 +41,11 @@ def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[
     return handler
 
 
-def _answer(app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports, namespaces: Collection[str]) -> dict[str, Any]:
+def _answer(
+    app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports, namespaces: Collection[str], takes_header: bool
+) -> dict[str, Any]:
     try:
-        return dict(app.resolve(enter(event, namespaces), context))
+        return dict(app.resolve(enter(event, namespaces, takes_header=takes_header), context))
     except BatutaError as error:  # before a route was found: the namespace, the size of the body
         refused = error
     except Exception as error:  # a bug: its text may hold data, so it goes to the log only

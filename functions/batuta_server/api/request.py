@@ -80,13 +80,16 @@ def current() -> Request:
     return _REQUEST.get()
 
 
-def enter(event: Mapping[str, Any], namespaces: Collection[str] = ()) -> dict[str, Any]:
+def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_header: bool = True) -> dict[str, Any]:
     """Makes ``event`` (HTTP API, payload format 2.0) the current request. Returns an event with the path that the resolver
     may match: without the namespace, each segment percent-encoded, since the resolver knows few characters.
-    Raises NamespaceNotServed for one that is not among ``namespaces``, where any are named."""
+    Raises NamespaceNotServed for one that is not among ``namespaces``, where any are named; InvalidInput for one that a header
+    names where only the path may."""
     path = str(event.get("rawPath") or "/")
     headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
     namespace = headers.get(NAMESPACE_HEADER) or DEFAULT_NAMESPACE
+    if namespace != DEFAULT_NAMESPACE and not takes_header:
+        raise InvalidInput(f"A header names the namespace; here only the path may, since IAM sees no headers: /ns/{namespace[:64]}/api/...")
     if found := _NAMESPACE_PATH.fullmatch(path):
         namespace, path = found[1], found[2] or "/"
     if namespaces and namespace not in namespaces:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from tests.unit.functions.api.caller import Api, report, workflow
 
+from batuta_core.model.error import InvalidInput, NamespaceNotServed
+from batuta_server.api.request import current, enter
+
 
 @pytest.mark.parametrize("is_by_path", [True, False], ids=["path", "header"])
 def test_what_is_in_one_namespace_is_in_no_other(api: Api, is_by_path: bool) -> None:
@@ -62,3 +65,19 @@ def test_the_same_names_in_two_namespaces_are_two_things(api: Api) -> None:
     first = api("POST", "/ns/a/api/workflow", {"name": "order", "idempotencyKey": "k"}).text
     assert api("GET", "/ns/b/api/tasks/poll/pack").status == 204
     assert api("POST", "/ns/b/api/workflow", {"name": "order", "idempotencyKey": "k"}).text != first
+
+
+def test_where_iam_decides_only_the_path_names_a_namespace() -> None:
+    event = {"rawPath": "/api/version", "headers": {"X-Batuta-Namespace": "shop"}}
+    with pytest.raises(InvalidInput, match="/ns/shop/api"):
+        enter(event, takes_header=False)
+    enter({**event, "headers": {"X-Batuta-Namespace": "default"}}, takes_header=False)
+    enter({"rawPath": "/ns/shop/api/version"}, takes_header=False)
+    assert current().namespace == "shop"
+
+
+def test_a_namespace_that_the_stage_does_not_serve_is_refused_by_name() -> None:
+    with pytest.raises(NamespaceNotServed, match="'bank'"):
+        enter({"rawPath": "/ns/bank/api/version"}, ["default", "shop"])
+    enter({"rawPath": "/ns/shop/api/version"}, ["default", "shop"])
+    assert current().namespace == "shop"

@@ -1,0 +1,57 @@
+"""One page on what a stage does and what drives its cost. $3 a month (three dashboards of an account are free), so on request."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from batuta_core.model.names import resource_name
+from infra.alarms import counted
+from infra.api import Api
+from infra.functions import Functions
+from infra.parameters import StageParameters
+from infra.queues import Queues
+from infra.tables import Tables
+
+_WIDTH = 8
+_MINUTE = Duration.minutes(1)
+
+
+class Dashboard(Construct):
+    def __init__(
+        self, scope: Construct, id_: str, parameters: StageParameters, api: Api, functions: Functions, queues: Queues, tables: Tables
+    ) -> None:
+        super().__init__(scope, id_)
+        all_functions, all_tables = functions.all, list(tables.by_what.values())
+        rows = [
+            [
+                _graph(
+                    "API calls", [api.http.metric_count(period=_MINUTE), api.http.metric_client_error(), api.http.metric_server_error()]
+                ),
+                _graph("API latency", [api.http.metric_latency(statistic=statistic) for statistic in ("p50", "p95", "p99")]),
+                _graph("Decider: batches", [functions.decider.metric_invocations(period=_MINUTE), functions.decider.metric_errors()]),
+            ],
+            [
+                _graph(
+                    "Decider: duration of a batch", [functions.decider.metric_duration(statistic=name) for name in ("p50", "p95", "p99")]
+                ),
+                _graph(
+                    "Age of the oldest message",
+                    [queue.metric_approximate_age_of_oldest_message(statistic="Maximum") for queue in (queues.decider, queues.timers)],
+                ),
+                _graph("Trouble", [counted(event, parameters.stage) for event in ("dead_letters", "decision_failed", "execution_broken")]),
+            ],
+            [
+                _graph("Cost: write units", [table.metric_consumed_write_capacity_units(period=_MINUTE) for table in all_tables]),
+                _graph("Cost: read units", [table.metric_consumed_read_capacity_units(period=_MINUTE) for table in all_tables]),
+                _graph(
+                    "Cost: time of functions", [function.metric_duration(statistic="Sum", period=_MINUTE) for function in all_functions]
+                ),
+            ],
+        ]
+        cloudwatch.Dashboard(self, "Page", dashboard_name=resource_name(parameters.stage, "overview"), widgets=rows)
+
+
+def _graph(title: str, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=metrics, width=_WIDTH)

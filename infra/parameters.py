@@ -1,0 +1,222 @@
+"""What a deployment may choose, with defaults that suit production. ``cdk deploy -c stage=prod -c alarm_email=ops@example.com``,
+or the same names under ``context`` in cdk.json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from batuta_core.model.error import InvalidInput
+from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace, check_stage
+
+ANY_NAMESPACE = "*"
+ARM64, X86_64 = "arm64", "x86_64"
+
+# What CloudWatch Logs takes for a retention (PutRetentionPolicy); 0, for ever, is left out: logs must not outgrow the data.
+LOG_RETENTIONS_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653})
+_MEMORY_MB = range(128, 10241)  # Lambda's quota
+_CONCURRENCY = range(2, 1001)  # of an event source mapping, Lambda's API
+_TASK_TYPES_MAX = 40  # a policy each; CloudFormation takes 500 resources in a stack, and a role 10 policies anyway
+
+
+class ParameterError(ValueError):
+    """A parameter of the deployment is not fit to deploy. The message names it, the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """A task type that is known before anybody registers it: its workers get a policy of their own."""
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> TaskType:
+        """``shop/charge_card``, or ``charge_card`` in the default namespace. A namespace holds no slash, a name may."""
+        namespace, slash, name = text.partition("/")
+        if not slash:
+            namespace, name = DEFAULT_NAMESPACE, text
+        if not name:
+            raise ParameterError(f"task_types: '{text}' names no task type; write namespace/name, like shop/charge_card")
+        return cls(_checked("task_types", check_namespace, namespace), name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageParameters:
+    stage: str = "prod"
+    namespaces: tuple[str, ...] = (DEFAULT_NAMESPACE,)  # that clients and workers may be allowed in; ("*",): any
+    task_types: tuple[TaskType, ...] = ()  # their queues are made at run time like all others; these only shape policies
+    retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them, since nothing goes unasked
+    log_retention_days: int = 14
+
+    retain: bool = True  # tables, payloads and token keys outlive `cdk destroy`
+    deletion_protection: bool | None = None  # of the tables; None: as ``retain``, so that `retain=false` really goes in one step
+    token_key_generation: int = 1  # raise it by one to have a new token key made; old ones verify for another 30 days
+
+    # The share of a CPU goes with the memory (1,769 MB: one). All three mostly wait for DynamoDB and SQS.
+    api_memory_mb: int = 512  # imports the most, bodies up to 6 MB
+    decider_memory_mb: int = 512  # 0.2 ms of a whole CPU a decision, and what a batch of ten executions holds
+    timers_memory_mb: int = 256  # passes messages on
+
+    # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
+    decider_concurrency: int = 50
+    timers_concurrency: int = 5  # ten messages each in some 20 ms: 2,500 a second
+
+    # Reserved concurrency is taken from all other functions of the account, and a fresh account (10 in all) refuses any; so none
+    # unless the account is shared with functions that could starve these. The event sources above are bounded anyway.
+    api_reserved_concurrency: int | None = None
+    decider_reserved_concurrency: int | None = None
+    timers_reserved_concurrency: int | None = None
+
+    api_rate: int = 500  # requests a second, so that a client in a loop costs cents, not hundreds of dollars
+    api_burst: int = 1000
+
+    alarm_email: str = ""  # who hears of alarms; empty: nobody, they only show
+    dashboard: bool = False  # $3 a month by the list, twice what all the rest costs when idle
+
+    arch: str = ARM64  # a fifth cheaper; x86_64 for emulators, which run functions on their own CPU
+    endpoint_url: str = ""  # an emulator's; on AWS empty
+
+    def __post_init__(self) -> None:
+        _checked("stage", check_stage, self.stage)
+        self._check_namespaces()
+        _require(
+            len(self.task_types) <= _TASK_TYPES_MAX, "task_types", f"at most {_TASK_TYPES_MAX}; the others' workers use the policy of all"
+        )
+        _require(self.retention_s >= 0, "retention_s", "a number of seconds, 0 for ever")
+        _require(
+            self.log_retention_days in LOG_RETENTIONS_DAYS,
+            "log_retention_days",
+            f"one of {', '.join(map(str, sorted(LOG_RETENTIONS_DAYS)))}",
+        )
+        _require(self.token_key_generation >= 1, "token_key_generation", "1 or more")
+        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb"):
+            _require(getattr(self, name) in _MEMORY_MB, name, f"{_MEMORY_MB[0]} to {_MEMORY_MB[-1]}")
+        for name in ("decider_concurrency", "timers_concurrency"):
+            _require(getattr(self, name) in _CONCURRENCY, name, f"{_CONCURRENCY[0]} to {_CONCURRENCY[-1]}")
+        self._check_reserved()
+        _require(self.api_rate >= 1 and self.api_burst >= 1, "api_rate, api_burst", "1 or more")
+        _require(
+            not self.alarm_email or re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email) is not None, "alarm_email", "an address, or empty"
+        )
+        _require(self.arch in (ARM64, X86_64), "arch", f"{ARM64} or {X86_64}")
+        host = urlsplit(self.endpoint_url).hostname
+        _require(not self.endpoint_url or host in ("127.0.0.1", "localhost"), "endpoint_url", "an emulator's on this machine, or empty")
+
+    @property
+    def is_protected(self) -> bool:
+        return self.retain if self.deletion_protection is None else self.deletion_protection
+
+    @property
+    def is_emulated(self) -> bool:
+        return bool(self.endpoint_url)
+
+    @property
+    def is_tls_demanded(self) -> bool:
+        """Not where there is none: an emulator on this machine that checks policies would let nobody in."""
+        return not self.endpoint_url.startswith("http://")
+
+    @property
+    def is_any_namespace(self) -> bool:
+        return self.namespaces == (ANY_NAMESPACE,)
+
+    def reserved(self, what: str) -> int | None:
+        return {
+            "api": self.api_reserved_concurrency,
+            "decider": self.decider_reserved_concurrency,
+            "timers": self.timers_reserved_concurrency,
+        }.get(what)
+
+    @classmethod
+    def from_context(cls, get: Callable[[str], Any]) -> StageParameters:
+        """``get`` gives the context of a name, None where it is not said; ``-c`` gives texts, cdk.json any JSON. Raises
+        ParameterError."""
+        given = {}
+        for field in fields(cls):
+            value = get(field.name)
+            if value is not None:
+                given[field.name] = _READERS[str(field.type)](field.name, value)
+        return cls(**given)
+
+    def _check_namespaces(self) -> None:
+        _require(len(self.namespaces) > 0, "namespaces", f"one or more, or '{ANY_NAMESPACE}' for any")
+        if self.is_any_namespace:
+            return
+        for namespace in self.namespaces:
+            _checked("namespaces", check_namespace, namespace)
+        strange = sorted({task_type.namespace for task_type in self.task_types} - set(self.namespaces))
+        _require(not strange, "task_types", f"of the namespaces that are allowed; add {', '.join(strange)} to namespaces")
+
+    def _check_reserved(self) -> None:
+        """The event source must not invoke more than there may be: what Lambda throttles counts as received, and five of those
+        make a dead letter."""
+        for name, concurrency in (("decider", self.decider_concurrency), ("timers", self.timers_concurrency)):
+            reserved = self.reserved(name)
+            _require(
+                reserved is None or reserved > concurrency,
+                f"{name}_reserved_concurrency",
+                f"more than {name}_concurrency, which is {concurrency}: the minute's tick needs one beside",
+            )
+        _require(self.api_reserved_concurrency is None or self.api_reserved_concurrency >= 1, "api_reserved_concurrency", "1 or more")
+
+
+def _require(holds: bool, name: str, wanted: str) -> None:
+    if not holds:
+        raise ParameterError(f"the parameter {name} must be {wanted}")
+
+
+def _checked(name: str, check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except InvalidInput as error:
+        raise ParameterError(f"the parameter {name}: {error.message}") from error
+
+
+# --- from context
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ParameterError(f"the parameter {name} must be a text, not {value!r}")
+    return value
+
+
+def _number(name: str, value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value):
+        return int(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):  # jsii makes floats of numbers
+        return int(value)
+    raise ParameterError(f"the parameter {name} must be a whole number, not {value!r}")
+
+
+def _flag(name: str, value: Any) -> bool:
+    found = {"true": True, "false": False}.get(str(value).lower())
+    if found is None:
+        raise ParameterError(f"the parameter {name} must be true or false, not {value!r}")
+    return found
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    """A list, or texts with commas between."""
+    items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        raise ParameterError(f"the parameter {name} must be a list, or texts with commas between, not {value!r}")
+    return tuple(dict.fromkeys(_text(name, item) for item in items if item))
+
+
+def _task_types(name: str, value: Any) -> tuple[TaskType, ...]:
+    return tuple(TaskType.parse(item) for item in _texts(name, value))
+
+
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "str": _text,
+    "int": _number,
+    "int | None": _number,
+    "bool": _flag,
+    "bool | None": _flag,
+    "tuple[str, ...]": _texts,
+    "tuple[TaskType, ...]": _task_types,
+}

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.parameters import ParameterError, StageParameters, TaskType
+
+
+def from_context(**context: Any) -> StageParameters:
+    return StageParameters.from_context(context.get)
+
+
+def test_nothing_has_to_be_said() -> None:
+    assert from_context() == StageParameters()
+    assert StageParameters().is_protected
+
+
+def test_texts_of_the_command_line_are_read() -> None:
+    found = from_context(
+        stage="blue",
+        retention_s="3600",
+        retain="false",
+        namespaces="default, shop",
+        task_types="shop/charge card,mail",
+        decider_reserved_concurrency="100",
+        dashboard="True",
+    )
+    assert found.stage == "blue"
+    assert found.retention_s == 3600
+    assert found.namespaces == ("default", "shop")
+    assert found.task_types == (TaskType("shop", "charge card"), TaskType("default", "mail"))
+    assert found.decider_reserved_concurrency == 100
+    assert found.dashboard
+    assert not found.retain
+    assert not found.is_protected
+
+
+def test_json_of_cdk_json_is_read() -> None:
+    found = from_context(retention_s=3600.0, retain=False, deletion_protection=True, task_types=["default/a,b/c"], namespaces=["default"])
+    assert found.retention_s == 3600
+    assert found.is_protected
+    assert found.task_types == (TaskType("default", "a,b/c"),)
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"stage": "Prod"}, "stage"),
+        ({"stage": "x" * 17}, "stage"),
+        ({"namespaces": ""}, "namespaces"),
+        ({"namespaces": "*,shop"}, "namespaces"),
+        ({"task_types": "shop/charge"}, "add shop to namespaces"),
+        ({"task_types": "shop/"}, "names no task type"),
+        ({"retention_s": "a month"}, "retention_s"),
+        ({"retention_s": "-1"}, "retention_s"),
+        ({"retention_s": True}, "retention_s"),
+        ({"log_retention_days": "15"}, "log_retention_days"),
+        ({"retain": "maybe"}, "retain"),
+        ({"api_memory_mb": "64"}, "api_memory_mb"),
+        ({"decider_concurrency": "1"}, "decider_concurrency"),
+        ({"decider_reserved_concurrency": "50"}, "decider_reserved_concurrency must be more than decider_concurrency, which is 50"),
+        ({"alarm_email": "nobody"}, "alarm_email"),
+        ({"arch": "riscv"}, "arch"),
+        ({"endpoint_url": "https://sqs.us-east-1.amazonaws.com"}, "endpoint_url"),
+        ({"token_key_generation": "0"}, "token_key_generation"),
+        ({"alarm_email": 3}, "alarm_email"),
+        ({"namespaces": 3}, "namespaces"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_by_name(context: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=r"parameter|task_types") as refused:
+        from_context(**context)
+    assert said in str(refused.value)
