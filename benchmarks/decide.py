@@ -123,7 +123,7 @@ def round_trips() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for kind in ("cold", "definition known", "warm"):
         calls: list[str] = []
-        counted = {
+        counted: dict[str, Any] = {
             name: _Counted(name, getattr(world.plain, name), calls)
             for name in ("journal", "queues", "definitions", "summaries", "far_timers")
         }

@@ -76,7 +76,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
 
 def timers(arns: Arns) -> list[iam.PolicyStatement]:
     return [
-        allow("dynamodb", ("Query",), [arns.table(layout.EXECUTIONS)]),  # whether a head still names the timer
+        allow("dynamodb", ("GetItem", "Query"), [arns.table(layout.EXECUTIONS)]),  # whether somebody still needs the timer or guard
         allow("dynamodb", _MOVE, [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.DECIDER_QUEUE)]),

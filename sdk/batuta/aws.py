@@ -5,6 +5,7 @@ boto3 is imported when the first request is signed or the first stage looked up:
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -35,16 +36,19 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def environment_region() -> str | None:
+    """$AWS_REGION as well, which Lambda and most other SDKs go by: boto3 reads $AWS_DEFAULT_REGION only."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+
 def url_parameter(stage: str) -> str:
     """The parameter in SSM that the deployment writes the API's URL to."""
     return f"/batuta/{check_stage(stage)}/url"
 
 
 def stage_url(stage: str, *, region: str | None = None, endpoint: str | None = None) -> str:
-    """The URL of a stage's API, as its deployment published it. Raises ResourceMissing when there is no such stage, Unavailable
-    when AWS does not say, and in a test, which never asks the real one."""
-    if "PYTEST_VERSION" in os.environ and not is_loopback(endpoint or os.environ.get("AWS_ENDPOINT_URL", "")):
-        raise Unavailable("a test asks no real AWS where a stage is: set AWS_ENDPOINT_URL to an emulator on this machine", stage=stage)
+    """The URL of a stage's API, as its deployment published it. ``endpoint`` is where SSM is, else as boto3 finds it. Raises
+    ResourceMissing when there is no such stage, Unavailable when AWS does not say."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -52,11 +56,14 @@ def stage_url(stage: str, *, region: str | None = None, endpoint: str | None = N
     name = url_parameter(stage)
     try:
         config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": _TRIES})
-        client = boto3.session.Session(region_name=region).client("ssm", endpoint_url=endpoint, config=config)
-        value: str = client.get_parameter(Name=name)["Parameter"]["Value"]
+        session = boto3.session.Session(region_name=region or environment_region())
+        client = session.client("ssm", endpoint_url=endpoint, config=config)
+        with contextlib.closing(client):
+            value: str = client.get_parameter(Name=name)["Parameter"]["Value"]
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "ParameterNotFound":
-            raise ResourceMissing(f"there is no stage {stage} here: the parameter {name} does not exist", stage=stage) from error
+            where = client.meta.region_name
+            raise ResourceMissing(f"there is no stage {stage} in {where}: the parameter {name} does not exist", stage=stage) from error
         raise Unavailable(f"{name}: {error}", stage=stage) from error
     except BotoCoreError as error:
         raise Unavailable(f"{name}: {error}", stage=stage) from error
@@ -74,7 +81,8 @@ def is_deployed(url: str) -> bool:
 
 
 class SigV4:
-    """Signs requests to API Gateway (Signature Version 4). ``region`` is else the URL's, else as boto3 finds it."""
+    """Signs requests to API Gateway (Signature Version 4) for the URL's region; ``region`` is for URLs that name none, else it is
+    as boto3 finds it. Raises Unavailable while there are no valid credentials."""
 
     def __init__(self, region: str | None = None) -> None:
         self._region = region
@@ -84,11 +92,15 @@ class SigV4:
     def __call__(self, request: Request, url: str) -> Mapping[str, str]:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
 
         found = _API_HOST.fullmatch(urlsplit(url).hostname or "")
-        region = self._region or (found["region"] if found else None) or self._default_region()
         signed = AWSRequest(method=request.method, url=url, data=request.body or b"")
-        SigV4Auth(self._credentials().get_frozen_credentials(), _SERVICE, region).add_auth(signed)
+        try:
+            region = found["region"] if found else self._region or self._default_region()
+            SigV4Auth(self._credentials().get_frozen_credentials(), _SERVICE, region).add_auth(signed)
+        except BotoCoreError as error:  # a login that has expired, a profile that is not there
+            raise Unavailable(f"a request cannot be signed: {error}") from error
         return {name: value for name, value in signed.headers.items() if name.lower() != "host"}
 
     def _credentials(self) -> Credentials:
@@ -99,7 +111,7 @@ class SigV4:
         return credentials
 
     def _default_region(self) -> str:
-        region: str | None = self._shared_session().region_name
+        region: str | None = environment_region() or self._shared_session().region_name
         if region is None:
             raise BatutaError("no AWS region to sign for: set AWS_REGION")
         return region

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from batuta.client import Client
-from batuta.settings import optional_url
 from batuta_core.model.error import BatutaError
 from batuta_core.model.execution import WorkflowStatus
 
@@ -64,6 +63,7 @@ def dev(options: argparse.Namespace) -> int:
 
 def worker(options: argparse.Namespace) -> None:
     """``module:name``; the name of the Worker in the module is ``worker`` unless it is said."""
+    from batuta.worker.console import LINE
     from batuta.worker.worker import Worker
 
     module_name, _, name = options.target.partition(":")
@@ -76,7 +76,7 @@ def worker(options: argparse.Namespace) -> None:
         raise CommandFailed(f"{error}; say which it is: {module_name}:my_worker") from error
     if not isinstance(found, Worker):
         raise CommandFailed(f"{options.target} is a {type(found).__name__}, not a Worker")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LINE)  # the functions' own lines, too
     found.run()
 
 
@@ -171,9 +171,8 @@ def task_log(options: argparse.Namespace) -> None:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    url = optional_url(options.url)
-    is_staged = url is None and (options.stage or os.environ.get("BATUTA_STAGE"))
-    return Client(url if is_staged else url or DEV_URL, stage=options.stage, namespace=options.namespace)
+    is_said = options.url or options.stage or os.environ.get("BATUTA_URL") or os.environ.get("BATUTA_STAGE")
+    return Client(options.url if is_said else DEV_URL, stage=options.stage, namespace=options.namespace)
 
 
 def _definitions_in(path: Path) -> list[dict[str, Any]]:
@@ -275,8 +274,8 @@ def _command(group: Any, name: str, run: Callable[[argparse.Namespace], int | No
 def _asking(group: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
     """A command that asks the server."""
     command = _command(group, name, run, text)
-    command.add_argument("--url", help=f"the server; else $BATUTA_URL, else that of the stage, else {DEV_URL}")
-    command.add_argument("--stage", help="a stage deployed to your AWS account; else $BATUTA_STAGE")
+    command.add_argument("--url", help=f"the server; else --stage, $BATUTA_URL, $BATUTA_STAGE, {DEV_URL}")
+    command.add_argument("--stage", help="a stage deployed to your AWS account")
     command.add_argument("--namespace", help="else $BATUTA_NAMESPACE, else default")
     return command
 

@@ -16,9 +16,9 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from batuta import calls, waiting
 from batuta.http import Call, Flow, Pause, perform, prefix_of
 from batuta.results import Page
-from batuta.settings import namespace_from, url_from
+from batuta.settings import namespace_from, server_of
 from batuta.threads import DaemonPool
-from batuta.transport import Auth, HttpTransport, Transport
+from batuta.transport import Auth, HttpTransport, StageTransport, Transport
 from batuta_core.model.error import BatutaError
 
 P = ParamSpec("P")
@@ -29,8 +29,9 @@ ASYNC_REQUESTS_MAX = 10
 
 
 class _Connected:
-    """``url`` is the server's root without ``/api``, else $BATUTA_URL, else that of the deployed ``stage`` ($BATUTA_STAGE);
-    ``namespace`` is else $BATUTA_NAMESPACE, else ``default``. Requests to a deployed stage are signed with your AWS credentials.
+    """``url`` is the server's root without ``/api``, else that of the deployed ``stage``, else $BATUTA_URL, else that of
+    $BATUTA_STAGE; ``namespace`` is else $BATUTA_NAMESPACE, else ``default``. Requests to a deployed stage are signed with your AWS
+    credentials.
 
     ``auth`` gives the headers that sign a request, ``transport`` stands in for the network in tests.
     """
@@ -46,10 +47,15 @@ class _Connected:
     ) -> None:
         self.namespace = namespace_from(namespace)
         self._prefix = prefix_of(self.namespace)
-        self._transport = transport or HttpTransport(url_from(url, stage), auth)
+        self._transport = transport or _transport_to(url, stage, auth)
 
     def _steps(self, flow: Flow[T] | Call[T]) -> Flow[T]:
         return perform(flow, self._prefix) if isinstance(flow, Call) else flow
+
+
+def _transport_to(url: str | None, stage: str | None, auth: Auth | None) -> Transport:
+    root, stage = server_of(url, stage)
+    return StageTransport(stage, auth) if root is None else HttpTransport(root, auth)
 
 
 def _blocking(describe: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:

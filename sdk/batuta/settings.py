@@ -21,7 +21,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batuta.aws import is_loopback, stage_url
+from batuta.aws import environment_region, is_loopback, stage_url
 from batuta.results import ServerInfo
 from batuta_core.model.error import BatutaError
 from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace, check_stage
@@ -48,24 +48,32 @@ class Connection:
     local_account: str | None
 
     @property
+    def shown(self) -> str:
+        where = f" at {self.endpoint}" if self.endpoint is not None else f" in {self.region}" if self.region is not None else ""
+        return f"stage {self.stage}, SQS{where}"
+
+    @property
     def is_local(self) -> bool:
         return self.endpoint is not None and is_loopback(self.endpoint)
 
 
-def url_from(url: str | None, stage: str | None = None) -> str:
-    """The server's URL, else that of the stage's deployment. Raises SettingsError when nobody said either."""
-    found = optional_url(url)
-    if found is not None:
-        return found
-    stage = stage or os.environ.get("BATUTA_STAGE") or None
-    if stage is None:
-        raise SettingsError("no server is known: pass url='http://127.0.0.1:8080' or stage='prod', or set BATUTA_URL or BATUTA_STAGE")
-    return stage_url(stage)
+def server_of(url: str | None, stage: str | None) -> tuple[str | None, str]:
+    """For a client: the server's URL, or None and the stage whose URL its deployment has published. A stage that is passed comes
+    before $BATUTA_URL: who says ``prod`` must not reach what the shell was set up for. Raises SettingsError."""
+    for url_said, stage_said in ((url, stage), (os.environ.get("BATUTA_URL"), os.environ.get("BATUTA_STAGE"))):
+        if url_said:
+            return _root(url_said), ""
+        if stage_said:
+            return None, check_stage(stage_said)
+    raise SettingsError("no server is known: pass url='http://127.0.0.1:8080' or stage='prod', or set BATUTA_URL or BATUTA_STAGE")
 
 
 def optional_url(url: str | None) -> str | None:
-    found = (url or os.environ.get("BATUTA_URL", "")).rstrip("/")
-    return found.removesuffix("/api") or None
+    return _root(url or os.environ.get("BATUTA_URL", "")) or None
+
+
+def _root(url: str) -> str:
+    return url.rstrip("/").removesuffix("/api")
 
 
 def namespace_from(namespace: str | None) -> str:
@@ -79,15 +87,15 @@ def resolve(
     endpoint: str | None = None,
     region: str | None = None,
     ask: Callable[[str], ServerInfo],
-    find_url: Callable[..., str] = stage_url,
+    find_url: Callable[..., str] | None = stage_url,
 ) -> Connection:
     """``ask`` gets a server's own account of itself, where something is missing that it may know; ``find_url`` the URL of a
-    deployed stage. Raises SettingsError."""
+    deployed stage, None: it is not looked for. Raises SettingsError."""
     url = optional_url(url)
     stage = stage or os.environ.get("BATUTA_STAGE") or None
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_SQS") or os.environ.get("AWS_ENDPOINT_URL") or None
-    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
-    if url is None and stage is not None:
+    region = region or environment_region()
+    if url is None and stage is not None and find_url is not None:
         url = _found_url(check_stage(stage), region, endpoint, find_url)
     info = _asked(url, ask, is_needed=stage is None) if url is not None and (stage is None or endpoint is None) else None
     if info is not None:
@@ -106,9 +114,10 @@ def resolve(
 
 
 def _found_url(stage: str, region: str | None, endpoint: str | None, find_url: Callable[..., str]) -> str | None:
-    """None when it is not to be found: a worker can do without, but for what only the API does (registering, large inputs)."""
+    """None when it is not to be found: a worker can do without, but for what only the API does (registering, large inputs). An
+    emulator has SSM where it has SQS; elsewhere the endpoint is one of SQS alone, in a VPC say."""
     try:
-        return find_url(stage, region=region, endpoint=endpoint)
+        return find_url(stage, region=region, endpoint=endpoint if endpoint is not None and is_loopback(endpoint) else None)
     except BatutaError as error:
         logger.warning("the URL of stage %s is not known (%s); going on with its queues alone", stage, error.message)
         return None

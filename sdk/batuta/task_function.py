@@ -83,9 +83,11 @@ class TaskFunction:
     def shown_name(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
 
-    def definition(self) -> dict[str, Any] | None:
-        """The task definition that the decorator describes, in Conductor's JSON; None when it says nothing of the kind."""
+    def definition(self, queue: str | None = None) -> dict[str, Any] | None:
+        """The task definition that the decorator describes, in Conductor's JSON; None when it says nothing of the kind.
+        ``queue`` is the worker's, for a decorator that names none."""
         limits = {
+            "queue": self.queue or queue or None,
             "timeoutSeconds": self.timeout_s,
             "responseTimeoutSeconds": self.response_timeout_s,
             "totalTimeoutSeconds": self.total_timeout_s,
@@ -121,13 +123,14 @@ def task(
 ) -> Callable[[F], F]:
     """Marks a function as the one that serves ``task_type``; it stays callable as it was.
 
-    ``retry``, the time-outs and ``concurrent_limit`` (tasks of the type in progress anywhere) are registered as the task's
-    definition when the server has none; a different one that is there wins. ``timeout_s`` limits one attempt,
+    ``retry``, the time-outs, ``queue`` and ``concurrent_limit`` (tasks of the type in progress anywhere) are registered as the
+    task's definition when the server has none; a different one that is there wins. ``timeout_s`` limits one attempt,
     ``total_timeout_s`` all of them together, ``response_timeout_s`` the silence of a worker, ``poll_timeout_s`` the wait for one.
 
     ``max_in_progress`` calls run at once in one worker process. ``run_in_process`` runs each in a process of its own, for work
-    that keeps a CPU busy. ``queue`` names a queue that several task types share, ``domain`` Conductor's task domain;
-    ``namespace`` is the worker's unless it is said here.
+    that keeps a CPU busy. ``queue`` names a queue that several task types share; whoever serves one of them must serve all.
+    Executions pin their definitions, so those that began before a queue was named go on with the task type's own. ``domain``
+    is Conductor's task domain; ``namespace`` is the worker's unless it is said here.
     """
     options = {name: value for name, value in locals().items() if name != "task_type"}
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from batuta.aws import SigV4, is_deployed
+from batuta.aws import SigV4, is_deployed, stage_url
 from batuta.http import NoAnswer, Request, Response
 
 CONNECT_TIMEOUT_S = 5.0
@@ -36,9 +36,10 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """``url`` is the server's root, without ``/api``. Without ``auth``, requests to a deployed stage are signed (``batuta.aws``)."""
+    """``url`` is the server's root, without ``/api``. Without ``auth``, requests to a deployed stage are signed (``batuta.aws``);
+    ``region`` is for a URL that does not name its own."""
 
-    def __init__(self, url: str, auth: Auth | None = None) -> None:
+    def __init__(self, url: str, auth: Auth | None = None, region: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no URL of a server: write http://127.0.0.1:8080, without /api")
@@ -46,9 +47,10 @@ class HttpTransport:
         self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._auth = auth or (SigV4() if is_deployed(url) else None)
+        self._auth = auth or (SigV4(region) if is_deployed(url) else None)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []  # since when, monotonic
+        self._is_ended = False
 
     def send(self, request: Request) -> Response:
         headers = {"Accept": "application/json", "User-Agent": "batuta-python"}
@@ -74,7 +76,9 @@ class HttpTransport:
         return response
 
     def close(self) -> None:
+        """A request that is under way closes its own connection."""
         with self._lock:
+            self._is_ended = True
             idle, self._idle = self._idle, []
         for _since, connection in idle:
             connection.close()
@@ -104,10 +108,31 @@ class HttpTransport:
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            if len(self._idle) < _KEPT_MAX:
+            if len(self._idle) < _KEPT_MAX and not self._is_ended:
                 self._idle.append((time.monotonic(), connection))
                 return
         connection.close()
+
+
+class StageTransport:
+    """To a deployed stage, whose URL is looked up for the first request: making a client asks nobody, and the loop of an
+    asynchronous one never waits for it."""
+
+    def __init__(self, stage: str, auth: Auth | None = None) -> None:
+        self._stage = stage
+        self._auth = auth
+        self._lock = threading.Lock()
+        self._http: HttpTransport | None = None
+
+    def send(self, request: Request) -> Response:
+        with self._lock:
+            if self._http is None:
+                self._http = HttpTransport(stage_url(self._stage), self._auth)
+        return self._http.send(request)
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
 
 
 def _is_closed(connection: http.client.HTTPConnection) -> bool:

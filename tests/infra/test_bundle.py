@@ -80,7 +80,7 @@ def test_compiled_code_is_taken_without_a_look_at_the_sources(arm64: Path) -> No
 @pytest.mark.parametrize("what", ["api", "decider", "timers"])
 def test_a_function_starts_on_the_asset_alone(what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without site-packages, so that nothing of this machine's can stand in for what is missing."""
-    python = bundle._compiler()
+    python = bundle.find_python()
     if python is None or os.uname().machine != "x86_64":
         not_tested("that the asset runs", f"it needs Python {bundle.PYTHON} on x86_64")
     asset = tmp_path_factory.getbasetemp() / "x86_64"
@@ -93,7 +93,7 @@ def test_a_function_starts_on_the_asset_alone(what: str, tmp_path_factory: pytes
 
 
 def test_without_the_runtimes_python_it_is_deployed_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "_compiler", lambda: None)
+    monkeypatch.setattr(bundle, "find_python", lambda: None)
     with pytest.warns(UserWarning, match="no Python 3.13 is found"):
         folder = bundle.build(ARM64, tmp_path / "asset")
     assert not list(folder.rglob("*.pyc"))

@@ -46,6 +46,22 @@ def test_all_wrong_types_of_a_definition_are_named_at_once(http: Http, name: str
     assert http("GET", f"/api/metadata/workflow/{name}").status == 404
 
 
+def test_a_wrong_type_hides_no_broken_rule(http: Http, name: str) -> None:
+    answer = http("POST", "/api/metadata/workflow", {"name": name, "version": "x", "tasks": [simple("a", "a"), simple("b", "a")]})
+    assert answer.status == 400
+    assert {problem["path"] for problem in answer.body["validationErrors"]} == {"version", "tasks[1].taskReferenceName"}
+
+
+def test_a_web_page_of_another_host_is_refused(http: Http, name: str) -> None:
+    task = [{"name": name}]
+    for headers in ({"Host": f"evil.example:{http.port}"}, {"Origin": "https://evil.example", "Content-Type": "text/plain"}):
+        answer = http("POST", "/api/metadata/taskdefs", task, headers=headers)
+        assert (answer.status, answer.body["code"]) == (403, "foreign_request")
+        assert answer.body["remedy"]
+    assert http("GET", f"/api/metadata/taskdefs/{name}").status == 404
+    assert http("POST", "/api/metadata/taskdefs", task, headers={"Origin": f"http://localhost:{http.port}"}).status == 200
+
+
 def test_one_bad_definition_in_a_list_keeps_all_out(http: Http, name: str) -> None:
     good = {"name": name, "version": 1, "tasks": [simple("a", "a")]}
     answer = http("PUT", "/api/metadata/workflow", [good, {"name": name, "version": 2, "tasks": []}])

@@ -1,6 +1,6 @@
 """Task messages of several executions in one request: a batch of the decider sends what it has to each queue together.
 
-A request to SQS costs as much for ten messages as for one, and takes as long. What goes to a function's own queues is sent at
+A request to SQS costs as much for ten messages as for one, and takes as long. What goes to the functions' own queues is sent at
 once, and so is everything else that a dispatch does; only task messages wait for the end of the batch, whose messages are not
 acknowledged before. Whatever goes wrong with a joint request is settled execution by execution, as after a redelivery.
 """
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from batuta_core.engine import timers
 from batuta_core.engine.ports import Outgoing, Ports, Queues
-from batuta_core.model.names import ExecutionId, resource_name
+from batuta_core.model.names import ExecutionId
 
 
 class Together:
@@ -21,13 +22,13 @@ class Together:
 
     def __init__(self, ports: Ports) -> None:
         self._queues = ports.queues
-        self._not_of_tasks = resource_name(ports.stage, "")
+        self._functions_queues = (timers.inbox_queue(ports), timers.timers_queue(ports))
         self._waiting: dict[str, list[tuple[ExecutionId | None, Outgoing]]] = defaultdict(list)
         self.execution: ExecutionId | None = None
         self.ports = replace(ports, queues=cast(Queues, self))
 
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        if queue.startswith(self._not_of_tasks):
+        if queue in self._functions_queues:
             self._queues.send(queue, messages)
         else:
             self._waiting[queue].extend((self.execution, message) for message in messages)

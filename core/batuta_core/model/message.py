@@ -229,7 +229,7 @@ _REPORT_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "call": lambda value: _is_count(value),
     "send": lambda value: _is_count(value),
     "merge": lambda value: isinstance(value, bool),
-    "leased": lambda value: value is False,  # that is for HTTP polls, which delete the message
+    "leased": lambda value: isinstance(value, bool),
     "out": lambda value: isinstance(value, dict) and not is_too_deep(value),
     "logs": lambda value: isinstance(value, list) and all(_is_log_line(item) for item in value),
 }

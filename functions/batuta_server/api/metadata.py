@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from batuta_core.engine import catalog
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, WorkflowDefinitionNotFound
+from batuta_server.api.definitions import by_place, naming_all_task_faults, naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, version_of
 from batuta_server.api.resolver import Resolver
@@ -21,20 +22,25 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/metadata/workflow", "POST")
     def register_workflow() -> Response[str]:
         request = current()
-        catalog.register_workflows(ports, request.namespace, [request.json()], syntax_error, is_new=not request.flag("overwrite"))
+        body, is_new = request.json(), not request.flag("overwrite")
+        with naming_all_workflow_faults(ports, {"": body}):
+            catalog.register_workflows(ports, request.namespace, [body], syntax_error, is_new=is_new)
         return empty_response()
 
     @app.route("/api/metadata/workflow/validate", "POST")
     def validate_workflow() -> Response[str]:
         request = current()
-        catalog.check_workflow(ports, request.namespace, request.json(), syntax_error)
+        body = request.json()
+        with naming_all_workflow_faults(ports, {"": body}):
+            catalog.check_workflow(ports, request.namespace, body, syntax_error)
         return empty_response()
 
     @app.route("/api/metadata/workflow", "PUT")
     def replace_workflows() -> Response[str]:
         request = current()
         bodies = _list(request.json(), "WorkflowDefList is empty")
-        names = catalog.register_workflows(ports, request.namespace, bodies, syntax_error)
+        with naming_all_workflow_faults(ports, by_place(bodies) if len(bodies) > 1 else {"": bodies[0]}):
+            names = catalog.register_workflows(ports, request.namespace, bodies, syntax_error)
         return json_response({"bulkErrorResults": {}, "bulkSuccessfulResults": names})
 
     @app.route("/api/metadata/workflow", "GET")
@@ -76,13 +82,17 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/metadata/taskdefs", "POST")
     def register_tasks() -> Response[str]:
         request = current()
-        catalog.register_tasks(ports, request.namespace, _list(request.json(), "TaskDefList is empty"))
+        bodies = _list(request.json(), "TaskDefList is empty")
+        with naming_all_task_faults(by_place(bodies)):
+            catalog.register_tasks(ports, request.namespace, bodies)
         return empty_response()
 
     @app.route("/api/metadata/taskdefs", "PUT")
     def update_task() -> Response[str]:
         request = current()
-        catalog.update_task(ports, request.namespace, request.json())
+        body = request.json()
+        with naming_all_task_faults({"": body}):
+            catalog.update_task(ports, request.namespace, body)
         return empty_response()
 
     @app.route("/api/metadata/taskdefs", "GET")

@@ -17,6 +17,7 @@ from batuta_core.model.error import InvalidInput, Problem
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
+from batuta_server.api.definitions import naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, text_response, version_of
 from batuta_server.api.resolver import Resolver
@@ -30,7 +31,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     def start_workflow() -> Response[str]:
         request = current()
         body = read_body(StartWorkflowBody, request.json())
-        return text_response(start(body.to_request(request.namespace), ports, syntax_error))
+        return text_response(_start(ports, body.to_request(request.namespace)))
 
     @app.route("/api/workflow/search", "GET")
     def search_workflows() -> Response[str]:
@@ -50,7 +51,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         request = current()
         wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S  # whatever can be refused comes before the start
         body = read_body(StartWorkflowBody, request.json()).to_request(request.namespace)
-        workflow_id = start(replace(body, name=name, version=number or None), ports, syntax_error)
+        workflow_id = _start(ports, replace(body, name=name, version=number or None))
         execution = ExecutionId(request.namespace, workflow_id)
         refs = [ref.strip() for ref in request.text("waitUntilTaskRef").split(",") if ref.strip()]
         is_reached = wait_until(ports, execution, _blocking(ports, execution, refs), min(wait_s * 1000, WAIT_MAX_MS))
@@ -138,6 +139,11 @@ def add_routes(app: Resolver, ports: Ports) -> None:
             priority=request.number("priority", 0),
         )
         return text_response(start(body, ports, syntax_error))
+
+
+def _start(ports: Ports, request: StartRequest) -> str:
+    with naming_all_workflow_faults(ports, {} if request.definition is None else {"workflowDef": request.definition}):
+        return start(request, ports, syntax_error)
 
 
 def _blocking(ports: Ports, execution: ExecutionId, refs: list[str]) -> Callable[[Record], bool]:

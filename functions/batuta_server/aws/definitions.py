@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from batuta_core.engine.ports import Log, NullLog, PollData
+from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, DefinitionExists, InvalidInput, PayloadTooLarge, Problem, Unavailable
 from batuta_server.aws.dynamodb import Item, Table, binary, bytes_of, number, number_of, text, text_of
-from batuta_server.aws.errors import AwsError, is_retriable, to_batuta
+from batuta_server.aws.errors import AwsError, to_batuta
 from batuta_server.aws.transport import Transport, pause_s
 
 BODY_MAX_BYTES = 390 * 1024  # DynamoDB quota "item size" is 400 KB; the rest is for keys

@@ -6,42 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from batuta_core.engine.ports import QueueMissing
+from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, ResourceMissing, Unavailable
 
 NO_ANSWER = "NoAnswer"  # ours: no connection, a time-out, a torn answer; the call may or may not have happened
-
-# Codes after which the same call may be made again: those of botocore's standard retry mode (botocore/retries/standard.py,
-# 1.44), and DynamoDB's and SQS's own.
-_RETRIABLE = frozenset(
-    {
-        NO_ANSWER,
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "ThrottlingError",  # in the reasons of a cancelled transaction
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "TransactionInProgressException",
-        "TransactionConflictException",  # a single write met a transaction
-        "TransactionConflict",
-        "RequestLimitExceeded",
-        "LimitExceededException",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "KmsThrottled",
-        "OverLimit",  # SQS: too many messages in flight
-        "ServiceUnavailable",
-        "InternalFailure",
-        "InternalError",
-        "InternalServerError",
-    }
-)
 _NO_QUEUE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 # Missing, or not ours to use: deploying mends both, and until then nobody's work may be given up for it.
 _NO_RESOURCE = frozenset(
@@ -72,16 +40,11 @@ class AwsError(Exception):
 
     @property
     def is_retriable(self) -> bool:
-        return is_retriable(self.code) or self.http_status >= 500 or self.http_status == 429
+        return self.code == NO_ANSWER or is_retriable(self.code) or self.http_status >= 500 or self.http_status == 429
 
     @property
     def is_queue_missing(self) -> bool:
         return self.code in _NO_QUEUE
-
-
-def is_retriable(code: str) -> bool:
-    """Whether a refusal by that code says: not now."""
-    return code in _RETRIABLE
 
 
 def refusal(status: int, body: Mapping[str, Any]) -> AwsError:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batuta_core.engine.ports import MAX_RECEIVES, QUEUE_RETENTION_S, Incoming, Outgoing, QueueMissing, QueueSize
+from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, PayloadTooLarge, ResourceMissing, Unavailable
 from batuta_core.model.message import MESSAGE_MAX_BYTES
 from batuta_server import layout
-from batuta_server.aws.errors import AwsError, is_retriable, to_batuta
+from batuta_server.aws.errors import AwsError, to_batuta
 from batuta_server.aws.transport import Transport, pause_s
 
 _BATCH_MAX = 10  # quota "messages per batch"
@@ -127,7 +128,7 @@ class SqsQueues:
             left: list[Mapping[str, Any]] = [{"Id": str(place), "ReceiptHandle": receipt, **extra} for place, receipt in enumerate(batch)]
             for round_ in range(1, _ROUNDS_MAX + 1):
                 failed = self._batch(operation, queue, left)
-                left = [entry for entry in left if entry["Id"] in failed and not failed[entry["Id"]].get("SenderFault")]
+                left = [entry for entry in left if entry["Id"] in failed and not _is_hopeless(failed[entry["Id"]])]
                 if not left:
                     break
                 if round_ == _ROUNDS_MAX:

@@ -38,7 +38,7 @@ def home() -> Path:
     return Path(os.environ.get("BATUTA_HOME") or Path.home() / ".cache" / "batuta")
 
 
-def ensure_environment(say: object = print) -> Path:
+def ensure_environment() -> Path:
     """The emulator's Python; installs it on first use, which takes some seconds and needs a package index."""
     requirements = resources.files("batuta_server.local").joinpath("emulator-requirements.txt")
     version = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
@@ -116,8 +116,9 @@ class Emulator:
             if _answers(self.port):
                 return
             time.sleep(0.02)
+        printed = self.printed()  # stopping closes it
         self.stop()
-        raise EmulatorFailed(f"the emulator did not answer within {_START_MAX_S} s:\n{self.printed()}")
+        raise EmulatorFailed(f"the emulator did not answer within {_START_MAX_S} s:\n{printed}")
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

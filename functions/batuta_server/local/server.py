@@ -10,6 +10,7 @@ import secrets
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 from batuta_core.engine.ports import Log
@@ -21,7 +22,7 @@ from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
 from batuta_server.decider.handler import make_handler as make_decider
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
-from batuta_server.local.front import close_front, make_front
+from batuta_server.local.front import Front
 from batuta_server.local.pumps import Pumps
 from batuta_server.local.state import StateFolder
 from batuta_server.settings import Settings
@@ -77,7 +78,12 @@ class LocalServer:
         )
         self._kept = kept
         self.port = port
-        self._stopped = threading.Event()
+        self._transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
+        self._running = ExitStack()  # what ``stop`` ends: the newest first, and each whatever became of the others
+        if state:
+            self._running.callback(state.close)
+        self._running.callback(self._transport.close)
+        self._running.callback(self.emulator.stop)  # ends the long polls as well
 
     @property
     def url(self) -> str:
@@ -88,39 +94,31 @@ class LocalServer:
         try:
             self._start()
         except BaseException:
-            self.emulator.stop()
+            self.stop()
             raise
 
     def _start(self) -> None:
         self.emulator.wait_until_ready()
-        self._transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
         provision(self.settings, self._transport)
         ports = bootstrap.make_ports(self.settings, self._transport, self._log)
         about = {"stage": STAGE, "region": REGION, "endpoint": self.emulator.endpoint, "account": ACCOUNT}
-        self._front = make_front(make_api(ports, about), self.port)
-        self.port = self._front.effective_port
+        front = Front(make_api(ports, about), self.port)
+        self.port = front.port
         decider, timers = make_decider(ports), make_timers(ports)
         self.pumps = Pumps(ports.queues, self._log)
+        self._running.callback(self.pumps.stop, _LAST_BATCHES_S)
         self.pumps.feed(resource_name(STAGE, "decider.fifo"), decider, threads=_DECIDERS)
         self.pumps.feed(resource_name(STAGE, "timers"), timers)
         self.pumps.tick(timers, every_s=_MINUTE_S)
         self.pumps.tick(decider, every_s=_SWEEP_S)
-        self._serving = threading.Thread(target=self._front.run, daemon=True, name="front")
-        self._serving.start()
+        threading.Thread(target=front.run, daemon=True, name="front").start()
+        self._running.callback(front.close)
         if self._state:
             self._state.write({**self._kept, "port": self.emulator.port})
 
     def stop(self) -> None:
         """No new requests or batches; the emulator saves its state and ends. A second call does nothing more."""
-        if self._stopped.is_set():
-            return
-        self._stopped.set()
-        close_front(self._front)
-        self.pumps.stop(_LAST_BATCHES_S)
-        self.emulator.stop()  # ends the long polls as well
-        self._transport.close()
-        if self._state:
-            self._state.close()
+        self._running.close()
 
 
 def _kept_before(state: StateFolder | None) -> dict[str, Any]:

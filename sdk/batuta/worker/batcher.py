@@ -54,10 +54,6 @@ class Batcher(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._waiting and not self._sending
-
     async def put(self, item: T) -> None:
         """Returns when the item is acknowledged. Raises Refused."""
         loop = asyncio.get_running_loop()

@@ -89,15 +89,24 @@ class Poller:
         self._receive = receive
         self._take = take
         self._timing = timing
-        half = max(process.limit // 2, 1)
-        self._quiet_max = min(QUIET_POLLS_MAX, half)
-        waiting = min(len(sources), self._quiet_max)
-        self._share = BATCH_MAX if len(sources) == 1 else max(min(half // waiting, BATCH_MAX), 1)
-        self._wait_s = timing.poll_wait_s if waiting == len(sources) else max(timing.poll_wait_s * waiting // len(sources), 1)
+        self._share_out()
         self._polls: dict[asyncio.Task[None], bool] = {}  # whether it is a quiet one
         self._wake = asyncio.Event()
         self._was_busy_last = False
         self._is_stopping = False
+
+    def _share_out(self) -> None:
+        count, half = len(self._sources), max(self._process.limit // 2, 1)
+        self._quiet_max = min(QUIET_POLLS_MAX, half)
+        waiting = min(count, self._quiet_max)
+        self._share = BATCH_MAX if count == 1 else max(min(half // waiting, BATCH_MAX), 1)
+        self._wait_s = self._timing.poll_wait_s if waiting == count else max(self._timing.poll_wait_s * waiting // count, 1)
+
+    def serve(self, sources: Sequence[Source]) -> None:
+        """From now on these. Polls in flight end as they began: what they bring belongs to the source that they were for."""
+        self._sources = sources
+        self._share_out()
+        self._wake.set()
 
     def wake(self) -> None:
         """Places have come free."""

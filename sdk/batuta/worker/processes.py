@@ -64,37 +64,58 @@ class _Child:
 
 
 class Children:
-    """The calls come from threads, one for each that is under way."""
+    """The calls come from threads, one for each that is under way; ``kill`` and ``close`` from the worker's loop, which must not
+    wait. So ``_lock`` is never held while a process is spawned: that takes long, tens of milliseconds on an idle machine."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._spawning = threading.Lock()  # multiprocessing promises nothing to threads that spawn at once
         self._idle: list[_Child] = []
         self._busy: dict[int, _Child] = {}  # by the id of the context
         self._is_closed = False
 
     def call(self, job: Job, context: TaskContext, link: TaskLink) -> Outcome:
         """Blocks until the function has ended or its process is gone."""
-        with self._lock:
-            if context.is_over or self._is_closed:
-                return failed("cancelled before it began")
-            child = self._idle.pop() if self._idle else _Child()
-            self._busy[id(context)] = child
+        child = self._begin(context)
+        if child is None:
+            return failed("cancelled before it began")
         try:
             outcome = _converse(child, job, link)
         except (EOFError, OSError):
             child.process.join(_JOIN_S)
             outcome = failed(f"its process died with exit code {child.process.exitcode}")
         except BaseException:
-            child.kill()
+            self._end(context, child, is_sound=False)
             raise
+        self._end(context, child)
+        return outcome
+
+    def _begin(self, context: TaskContext) -> _Child | None:
+        """A child that is busy with the task from now on; None when the task is over."""
+        with self._lock:
+            if context.is_over or self._is_closed:
+                return None
+            if self._idle:
+                child = self._busy[id(context)] = self._idle.pop()
+                return child
+        with self._spawning:
+            child = _Child()
+        with self._lock:
+            self._busy[id(context)] = child
+            is_wanted = not context.is_over and not self._is_closed  # who kills has said so before
+        if is_wanted:
+            return child
+        self._end(context, child)
+        return None
+
+    def _end(self, context: TaskContext, child: _Child, *, is_sound: bool = True) -> None:
         with self._lock:
             del self._busy[id(context)]
-            if child.process.is_alive() and not self._is_closed and not context.is_over:
+            if is_sound and child.process.is_alive() and not self._is_closed and not context.is_over:
                 self._idle.append(child)
             else:
                 child.kill()
                 child.connection.close()
-        return outcome
 
     def kill(self, context: TaskContext) -> None:
         """The process that works on this task, if there is one."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from batuta.settings import LOCAL_ACCOUNT, Connection
+from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import ResourceMissing, Unavailable
 
 if TYPE_CHECKING:
@@ -155,7 +156,10 @@ def _received(message: Any) -> Received:
 
 
 def _failure(item: Any) -> Failure:
-    return Failure(int(item["Id"]), f"{item.get('Code')}: {item.get('Message', '')}", bool(item.get("SenderFault")))
+    """Throttling is final for no entry, though SQS may call it the sender's fault."""
+    code = str(item.get("Code"))
+    is_final = bool(item.get("SenderFault")) and not is_retriable(code)
+    return Failure(int(item["Id"]), f"{code}: {item.get('Message', '')}", is_final)
 
 
 def _entries(receipts: Sequence[str]) -> list[dict[str, Any]]:

@@ -45,10 +45,6 @@ class Reporter:
         self._worker_id = worker_id
         self._ask = ask
 
-    @property
-    def is_idle(self) -> bool:
-        return self._batcher.is_idle
-
     async def send(self, message: TaskMessage, event: WorkerEvent) -> None:
         """Returns when the queue has it. Raises Refused."""
         text = InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt).to_text()

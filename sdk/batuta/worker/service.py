@@ -57,6 +57,7 @@ class Plan:
 
     offers: Sequence[Offer]
     stage: str
+    place: str  # of the queues, for people
     queues: Queues
     transport: Transport | None  # to the server; None where no URL is known
     timing: Timing
@@ -71,7 +72,8 @@ class Service:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._process = Places(plan.max_in_progress)
-        self._sources = sources_of(plan.offers, plan.stage, self._process, Places(plan.processes))
+        self._children = Places(plan.processes)
+        self._sources = sources_of(plan.offers, plan.stage, self._process, self._children)
         self._polls = DaemonPool("batuta-poll", QUIET_POLLS_MAX + EAGER_POLLS_MAX)
         self._io = DaemonPool("batuta-io", _IO_THREADS)
         self._renewals = DaemonPool("batuta-lease", _RENEWAL_THREADS)
@@ -156,7 +158,7 @@ class Service:
         leases = LeaseKeeper(handler.held.values(), self._change_visibility, handler.move_to_journal, handler.lose, timing)
         vital = [asyncio.ensure_future(part) for part in (poller.run(), leases.run(), self._tick(), self._stop.wait())]
         registration = asyncio.ensure_future(self._register(poller, ask))
-        logger.info("worker %s serves %s", plan.worker_id, ", ".join(source.queue for source in self._sources))
+        logger.info("worker %s serves %s; %s", plan.worker_id, _shown(plan.offers), plan.place)
         done, _rest = await asyncio.wait(vital, return_when=asyncio.FIRST_COMPLETED)
         registration.cancel()
         await self._drain(poller, intake, handler)
@@ -167,7 +169,12 @@ class Service:
     async def _drain(self, poller: Poller, intake: Intake, handler: TaskHandler) -> None:
         """No new polls; what runs may finish; what has not is handed back; what is on its way may still arrive."""
         self._is_draining = intake.is_stopping = True
-        logger.info("the worker stops: %d tasks in progress get %g s", len(handler.held), self._plan.graceful_shutdown_s)
+        if handler.held:
+            logger.info(
+                "worker %s stops: %d tasks in progress get %g s", self._plan.worker_id, len(handler.held), self._plan.graceful_shutdown_s
+            )
+        else:
+            logger.info("worker %s stops", self._plan.worker_id)
         poller.stop()
         last_polls = asyncio.ensure_future(poller.ended())
         try:
@@ -185,7 +192,9 @@ class Service:
             logger.warning("the worker ends with results or hand-backs that nobody acknowledged: their tasks come again")
 
     async def _register(self, poller: Poller, ask: Ask | None) -> None:
-        await register([(offer.namespace, offer.function) for offer in self._plan.offers], ask)
+        offers = await register(self._plan.offers, ask)
+        self._sources = sources_of(offers, self._plan.stage, self._process, self._children, self._sources)
+        poller.serve(self._sources)
         poller.look_again()
 
     async def _tick(self) -> None:
@@ -232,6 +241,14 @@ class Service:
         tries_max: int = 0,
     ) -> Batcher[T]:
         return Batcher(what, send, self._plan.timing, size_of=size_of, tries_max=tries_max)
+
+
+def _shown(offers: Sequence[Offer]) -> str:
+    """``charge_card, ship_order in namespace shop; scan in namespace default``"""
+    types: dict[str, dict[str, None]] = {}
+    for offer in offers:
+        types.setdefault(offer.namespace, {})[offer.function.task_type] = None
+    return "; ".join(f"{', '.join(found)} in namespace {namespace}" for namespace, found in types.items())
 
 
 def _size_of(outgoing: Outgoing) -> int:

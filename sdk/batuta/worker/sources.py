@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from batuta.binding import Binding
 from batuta.task_function import TaskFunction
@@ -15,18 +16,31 @@ from batuta_core.model.names import task_queue_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A function, with what the worker says where the decorator is silent. ``queue`` None: the task type's own."""
+    """A function, with what the worker says where the decorator is silent. ``queue`` is empty for the task type's own, as in
+    ``further``: queues that the server may send its tasks to besides. ``own_places`` are those of its ``max_in_progress``."""
 
     function: TaskFunction
     binding: Binding
     namespace: str
-    queue: str | None
+    queue: str
+    further: tuple[str, ...] = ()
+    own_places: tuple[Places, ...] = ()
 
-    def queue_name(self, stage: str) -> str:
-        """A shared queue is named as the queue of a task type of its name would be, so that code does not depend on the stage."""
-        if self.queue is not None:
-            return task_queue_name(stage, self.namespace, self.queue)
-        return task_queue_name(stage, self.namespace, self.function.task_type, self.function.domain)
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.namespace, self.function.task_type
+
+    def queue_name(self, stage: str, queue: str | None = None) -> str:
+        """Of ``queue``, else of the offer's. A shared queue is named as the queue of a task type of its name would be, so that code
+        does not depend on the stage."""
+        queue = self.queue if queue is None else queue
+        return task_queue_name(stage, self.namespace, queue or self.function.task_type, self.function.domain)
+
+    def is_same_queue(self, queue: str) -> bool:
+        return (queue or self.function.task_type) == (self.queue or self.function.task_type)
+
+    def definition(self) -> dict[str, Any] | None:
+        return self.function.definition(self.queue)
 
 
 def offers_of(functions: Sequence[TaskFunction], namespace: str, queue: str | None) -> list[Offer]:
@@ -38,7 +52,8 @@ def offers_of(functions: Sequence[TaskFunction], namespace: str, queue: str | No
             function=function,
             binding=Binding(function.function, function.shown_name),
             namespace=function.namespace or namespace,
-            queue=function.queue or queue,
+            queue=function.queue or queue or "",
+            own_places=() if function.max_in_progress is None else (Places(function.max_in_progress),),
         )
         key = (offer.namespace, function.task_type, offer.queue_name("any"))
         if key in seen:
@@ -48,23 +63,24 @@ def offers_of(functions: Sequence[TaskFunction], namespace: str, queue: str | No
     return offers
 
 
-def sources_of(offers: Sequence[Offer], stage: str, process: Places, children: Places) -> list[Source]:
-    """One source per queue. ``process`` are the places of the whole process, ``children`` those of its child processes."""
-    queues: dict[str, list[Served]] = {}
+def sources_of(offers: Sequence[Offer], stage: str, process: Places, children: Places, before: Sequence[Source] = ()) -> list[Source]:
+    """One source per queue. ``process`` are the places of the whole process, ``children`` those of its child processes. A source
+    of ``before`` that would be made again as it is stays."""
+    queues: dict[str, dict[tuple[str, str], Served]] = {}
     for offer in offers:
-        function = offer.function
-        places = [process]
-        if function.max_in_progress is not None:
-            places.append(Places(function.max_in_progress))
-        if function.run_in_process:
-            places.append(children)
-        served = Served(function=function, namespace=offer.namespace, binding=offer.binding, places=tuple(places))
-        queues.setdefault(offer.queue_name(stage), []).append(served)
+        queues.setdefault(offer.queue_name(stage), {})[offer.key] = _served(offer, process, children)
+    for offer in offers:
+        for queue in offer.further:  # where another function serves the type, that one was meant
+            queues.setdefault(offer.queue_name(stage, queue), {}).setdefault(offer.key, _served(offer, process, children))
+    known = {source.queue: source for source in before}
     return [
-        Source(
-            queue=queue,
-            served={(item.namespace, item.function.task_type): item for item in served},
-            places=tuple(dict.fromkeys(place for item in served for place in item.places)),
-        )
+        known[queue]
+        if queue in known and known[queue].served == served
+        else Source(queue=queue, served=served, places=tuple(dict.fromkeys(place for item in served.values() for place in item.places)))
         for queue, served in queues.items()
     ]
+
+
+def _served(offer: Offer, process: Places, children: Places) -> Served:
+    places = (process, *offer.own_places, *((children,) if offer.function.run_in_process else ()))
+    return Served(function=offer.function, namespace=offer.namespace, binding=offer.binding, places=places)

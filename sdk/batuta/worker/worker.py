@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from batuta import calls, settings
+from batuta.aws import stage_url
 from batuta.client import Client
 from batuta.http import NoAnswer
 from batuta.results import ServerInfo
 from batuta.task_function import task_function
 from batuta.threads import DaemonPool
 from batuta.transport import Auth, HttpTransport, Transport
+from batuta.worker.console import visible_log
 from batuta.worker.health import HEALTH_HOST, Health, HealthServer
 from batuta.worker.processes import is_child
 from batuta.worker.queues import Queues, SqsQueues
@@ -46,10 +48,10 @@ class Worker:
     application. Plain functions run in one pool of threads, coroutines on an event loop of their own (inside ``async with`` on the
     application's), ``run_in_process`` ones in child processes, ``processes`` at once (default: one for each CPU).
 
-    ``namespace`` and ``queue`` hold for functions whose decorator names none. ``max_in_progress`` caps the tasks of the
-    whole process. ``url``, ``stage``, ``endpoint`` and ``region`` are found as ``batuta.settings`` tells. With ``health_port``
-    a tiny HTTP server answers 200 or 503 with ``health()`` as JSON. ``queues`` and ``timing`` stand in for SQS and its clock in
-    tests.
+    ``namespace`` and ``queue`` hold for functions whose decorator names none; the server is told of the queue.
+    ``max_in_progress`` caps the tasks of the whole process. ``url``, ``stage``, ``endpoint`` and ``region`` are found as
+    ``batuta.settings`` tells. With ``health_port`` a tiny HTTP server answers 200 or 503 with ``health()`` as JSON. ``queues`` and
+    ``timing`` stand in for SQS and its clock in tests.
     """
 
     def __init__(
@@ -98,10 +100,10 @@ class Worker:
 
     def run(self) -> None:
         """Works until SIGTERM, SIGINT or ``stop()``; a second signal ends the process at once. Raises what ended the worker by
-        itself, SettingsError when it cannot find its queues."""
+        itself, SettingsError when it cannot find its queues. Where no logging is configured, its log goes to the standard error."""
         if is_child():
             return  # a child process imports the script to find its function
-        with signals(self._request_stop):
+        with visible_log(), signals(self._request_stop):
             self.start()
             service = self._service
             while service is not None and not service.has_ended.wait(1.0):  # not for ever: a signal may wake another thread
@@ -154,24 +156,25 @@ class Worker:
             self._state = "starting"
         try:
             plan = self._plan(application)
+            if plan is None:
+                self._close()
+                return
+            if self._health_address is not None:
+                self._health_server = HealthServer(self.health, *self._health_address)
+            service = Service(plan)
+            service.start()
         except BaseException:
-            self._state = "stopped"
+            self._close()
             raise
-        if plan is None:
-            self._state = "stopped"
-            return
-        self._service = Service(plan)
-        if self._health_address is not None:
-            self._health_server = HealthServer(self.health, *self._health_address)
-        self._state = "running"
-        self._service.start()
+        self._service, self._state = service, "running"  # only now: ``stop`` waits for the end of what it finds here
         if self._is_stop_wanted.is_set():
-            self._service.request_stop()
+            service.request_stop()
 
     def _plan(self, application: asyncio.AbstractEventLoop | None) -> Plan | None:
         """None when the worker was stopped before it found its queues."""
         try:
-            connection = settings.resolve(**self._settings, ask=self._ask_server)
+            find_url = stage_url if self._queues is None else None  # stand-ins are on no account where a stage could be
+            connection = settings.resolve(**self._settings, ask=self._ask_server, find_url=find_url)
         except NoAnswer:
             if self._is_stop_wanted.is_set():
                 return None
@@ -180,8 +183,9 @@ class Worker:
         return Plan(
             offers=self._offers,
             stage=connection.stage,
+            place=connection.shown,
             queues=self._queues or SqsQueues(connection),
-            transport=self._transport(connection.url) if connection.url is not None else None,
+            transport=self._transport(connection.url, connection.region) if connection.url is not None else None,
             timing=timing,
             worker_id=self._worker_id,
             max_in_progress=self._max_in_progress,
@@ -190,13 +194,13 @@ class Worker:
             application=application,
         )
 
-    def _transport(self, url: str) -> Transport:
-        return HttpTransport(url, self._auth)
+    def _transport(self, url: str, region: str | None) -> Transport:
+        return HttpTransport(url, self._auth, region)
 
     def _ask_server(self, url: str) -> ServerInfo:
         """Again while it does not answer: a server may start beside its workers."""
         end_s = time.monotonic() + (self._timing or Timing()).settle_s
-        with Client(url, transport=self._transport(url)) as client:
+        with Client(url, transport=self._transport(url, self._settings["region"])) as client:
             while True:
                 try:
                     return client.call(calls.server_info())

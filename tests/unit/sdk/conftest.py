@@ -26,6 +26,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_DEFAULT_REGION",
     ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:1")  # no test asks an account where a stage is
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.unit.sdk.stub import Answer, Asked, StubServer
 
 from batuta import Client
 from batuta.aws import SigV4, is_deployed, stage_url, url_parameter
 from batuta.http import Request
-from batuta_core.model.error import InvalidInput, Unavailable
+from batuta_core.model.error import InvalidInput, ResourceMissing, Unavailable
 
 REAL = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com"
 
@@ -64,12 +65,57 @@ def test_the_body_is_part_of_what_is_signed() -> None:
     assert len(signatures) == 3
 
 
-def test_no_test_asks_the_real_aws_where_a_stage_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with pytest.raises(Unavailable, match="a test asks no real AWS"):
-        stage_url("prod")
-    with pytest.raises(Unavailable, match="a test asks no real AWS"):
-        Client(stage="prod")
+def test_the_urls_own_region_comes_before_what_is_told_and_that_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request("GET", "/api/version")
+    assert "/eu-west-1/" in SigV4("ap-south-1")(request, f"{REAL}/api/version")["Authorization"]
+    monkeypatch.setenv("AWS_REGION", "us-west-1")  # which boto3 does not read
+    assert "/us-west-1/" in SigV4()(request, "https://batuta.example.com/api/version")["Authorization"]
+
+
+def test_credentials_that_cannot_be_had_are_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    with pytest.raises(Unavailable, match="cannot be signed: The config profile"):
+        SigV4()(Request("GET", "/x"), f"{REAL}/x")
+
+
+# --- where a stage is
+
+
+def parameter_store(stub: StubServer, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", stub.url)
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers.get("x-amz-target") != "AmazonSSM.GetParameter":
+            return Answer(body={"stage": "prod", "version": "1"})
+        if asked.body["Name"] != "/batuta/prod/url":
+            return Answer(400, {"__type": "ParameterNotFound"})
+        return Answer(body={"Parameter": {"Value": value}}, headers={"Content-Type": "application/x-amz-json-1.1"})
+
+    stub.answer = answer
+
+
+def test_a_stage_has_published_its_url(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameter_store(stub, monkeypatch, f"{REAL}/api/")
+    assert stage_url("prod") == REAL
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    with pytest.raises(ResourceMissing, match="there is no stage other in eu-north-1: the parameter /batuta/other/url"):
+        stage_url("other")
+
+
+def test_a_client_looks_for_its_stage_at_the_first_call_and_once(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameter_store(stub, monkeypatch, stub.url)
+    monkeypatch.setenv("BATUTA_URL", "http://127.0.0.1:1")  # the stage was said, this was not
+    with Client(stage="prod") as client:
+        assert stub.asked == []
+        assert [client.server_info().stage for _ in range(2)] == ["prod", "prod"]
+    assert stub.targets() == ["POST /", "GET /api/batuta", "GET /api/batuta"]
+
+
+def test_a_test_of_an_application_may_use_a_stage(monkeypatch: pytest.MonkeyPatch, stub: StubServer) -> None:
+    """pytest around us means nothing: end-to-end tests ask real stages."""
+    monkeypatch.setenv("PYTEST_VERSION", "8")
+    parameter_store(stub, monkeypatch, stub.url)
+    assert stage_url("prod") == stub.url
 
 
 def test_a_stages_parameter_has_its_name_and_nothing_else() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from batuta import NoAnswer, SettingsError
+from batuta import BatutaError, NoAnswer, SettingsError, Unavailable
 from batuta.results import ServerInfo
-from batuta.settings import Connection, namespace_from, optional_url, resolve, url_from
+from batuta.settings import Connection, namespace_from, optional_url, resolve, server_of
 from batuta_core.model.error import InvalidInput
 
 LOCAL = ServerInfo(stage="dev", region="us-east-1", endpoint="http://127.0.0.1:4566", account="123456789012", version="1")
@@ -50,7 +50,9 @@ def test_arguments_win_over_the_environment_and_the_server(monkeypatch: pytest.M
 
 
 def test_without_a_url_the_stage_is_enough() -> None:
-    assert resolve(stage="prod", ask=is_not_asked) == Connection(url=None, stage="prod", endpoint=None, region=None, local_account=None)
+    assert resolve(stage="prod", ask=is_not_asked, find_url=None) == Connection(
+        url=None, stage="prod", endpoint=None, region=None, local_account=None
+    )
     with pytest.raises(SettingsError, match="no stage is known: pass stage='prod' or set BATUTA_STAGE"):
         resolve(ask=is_not_asked)
 
@@ -89,8 +91,6 @@ def test_urls_and_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert optional_url("http://x/api") == "http://x"
     assert optional_url("http://x/api/") == "http://x"
     assert optional_url(None) is None
-    with pytest.raises(SettingsError, match="set BATUTA_URL"):
-        url_from(None)
     assert namespace_from(None) == "default"
     monkeypatch.setenv("BATUTA_NAMESPACE", "shop")
     assert namespace_from(None) == "shop"
@@ -102,3 +102,49 @@ def test_urls_and_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stage_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidInput):
         resolve(stage="Prod Stage", ask=is_not_asked)
+
+
+def test_a_clients_server_is_what_it_was_told_then_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="set BATUTA_URL"):
+        server_of(None, None)
+    monkeypatch.setenv("BATUTA_STAGE", "env")
+    assert server_of(None, None) == (None, "env")
+    monkeypatch.setenv("BATUTA_URL", "http://env/api")
+    assert server_of(None, None) == ("http://env", "")
+    assert server_of(None, "prod") == (None, "prod")
+    assert server_of("http://arg/api/", "prod") == ("http://arg", "")
+    with pytest.raises(InvalidInput):
+        server_of(None, "../other")
+
+
+# --- the URL of a deployed stage
+
+
+class Finder:
+    def __init__(self, error: BatutaError | None = None) -> None:
+        self.error = error
+        self.asked: list[tuple[str, str | None, str | None]] = []
+
+    def __call__(self, stage: str, *, region: str | None, endpoint: str | None) -> str:
+        self.asked.append((stage, region, endpoint))
+        if self.error is not None:
+            raise self.error
+        return "https://a1.execute-api.eu-west-1.amazonaws.com"
+
+
+def test_a_worker_finds_the_url_of_its_stage() -> None:
+    finder = Finder()
+    found = resolve(stage="prod", region="eu-west-1", ask=says(CLOUD), find_url=finder)
+    assert (found.url, finder.asked) == ("https://a1.execute-api.eu-west-1.amazonaws.com", [("prod", "eu-west-1", None)])
+
+
+def test_a_stage_whose_url_is_not_to_be_found_has_its_queues() -> None:
+    found = resolve(stage="prod", ask=is_not_asked, find_url=Finder(Unavailable("not allowed")))
+    assert (found.url, found.stage) == (None, "prod")
+
+
+@pytest.mark.parametrize(("endpoint", "expected"), [("http://127.0.0.1:4566", "http://127.0.0.1:4566"), ("https://vpce-1.sqs.eu", None)])
+def test_only_an_emulator_is_asked_for_the_url_where_its_queues_are(endpoint: str, expected: str | None) -> None:
+    finder = Finder()
+    resolve(stage="prod", endpoint=endpoint, ask=says(CLOUD), find_url=finder)
+    assert finder.asked == [("prod", None, expected)]

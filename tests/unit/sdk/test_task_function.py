@@ -47,7 +47,14 @@ def test_methods_keep_their_object() -> None:
 
 def test_nothing_said_is_nothing_to_register() -> None:
     assert definition() is None
-    assert definition(max_in_progress=5, queue="shared", namespace="shop") is None
+    assert definition(max_in_progress=5, namespace="shop") is None
+
+
+def test_a_shared_queue_is_the_servers_business_and_a_decorators_comes_before_the_workers() -> None:
+    assert definition(queue="shared") == {"name": "charge", "queue": "shared"}
+    named, silent = (task_function(task("charge", queue=queue)(lambda: None)) for queue in ("mine", None))
+    assert named.definition("worker's") == {"name": "charge", "queue": "mine"}
+    assert silent.definition("worker's") == {"name": "charge", "queue": "worker's"}
 
 
 def test_what_is_said_becomes_conductors_definition() -> None:

@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from tests.unit.sdk.stub import Answer, StubServer
+from tests.unit.sdk.stub import Answer, Asked, StubServer
 
 from batuta import NoAnswer, transport
 from batuta.http import Request
@@ -21,6 +21,18 @@ def test_a_connection_is_kept(stub: StubServer) -> None:
     assert [http.send(GET).body for _ in range(3)] == [b"a"] * 3
     assert stub.connections == 1
     http.close()
+
+
+def test_a_request_under_way_when_all_is_closed_leaves_no_connection(stub: StubServer) -> None:
+    http = HttpTransport(stub.url)
+
+    def answer(_asked: Asked) -> Answer:
+        http.close()
+        return Answer(body=b"a")
+
+    stub.answer = answer
+    assert http.send(GET).body == b"a"
+    assert http._idle == []
 
 
 def test_a_connection_that_the_server_ends_is_not_used_again(stub: StubServer) -> None:

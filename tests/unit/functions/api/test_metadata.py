@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.functions.api.caller import Api, simple, workflow
+from tests.unit.functions.api.caller import Answer, Api, simple, workflow
 
 
 def test_definitions_are_listed_in_every_form(api: Api) -> None:
@@ -44,6 +44,33 @@ def test_one_bad_definition_of_a_list_keeps_all_out(api: Api) -> None:
     assert api("PUT", "/api/metadata/workflow", [workflow("a"), workflow("b", {"name": "x"})]).status == 400
     assert api("POST", "/api/metadata/taskdefs", [{"name": "t"}, {"name": ""}]).status == 400
     assert api("GET", "/api/metadata/workflow/names").body == api("GET", "/api/metadata/taskdefs").body == []
+
+
+def paths(answer: Answer) -> set[str]:
+    assert (answer.status, answer.body["code"]) == (400, "invalid_input")
+    found = [problem["path"] for problem in answer.body["validationErrors"]]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def test_wrong_types_and_broken_rules_are_told_together(api: Api) -> None:
+    bad = {**workflow("w", simple("a"), simple("b", "a", startDelay="x"), schemaVersion=1), "version": "one"}
+    told = {"version", "schemaVersion", "tasks[1].startDelay", "tasks[1].taskReferenceName"}
+    assert paths(api("POST", "/api/metadata/workflow", bad)) == told
+    assert paths(api("POST", "/api/metadata/workflow/validate", bad)) == told
+    assert paths(api("PUT", "/api/metadata/workflow", [bad])) == told
+    assert paths(api("PUT", "/api/metadata/workflow", [workflow("v"), bad, 5])) == {*(f"[1].{path}" for path in told), "[2]"}
+    below = {f"workflowDef.{path}" for path in told}
+    assert paths(api("POST", "/api/workflow", {"name": "w", "workflowDef": bad})) == below
+    assert paths(api("POST", "/api/workflow", {"name": "w", "workflowDef": bad, "priority": 100})) == {*below, "priority"}
+    assert paths(api("POST", "/api/workflow/execute/w/1", {"workflowDef": bad})) == below
+    assert api("GET", "/api/metadata/workflow/names").body == []
+
+
+def test_wrong_types_and_broken_rules_of_task_definitions_are_told_together(api: Api) -> None:
+    bad = {"name": "t", "retryCount": "x", "backoffJitterMs": -1}
+    assert paths(api("POST", "/api/metadata/taskdefs", [{"name": ""}, bad])) == {"[0].name", "[1].retryCount", "[1].backoffJitterMs"}
+    assert paths(api("PUT", "/api/metadata/taskdefs", bad)) == {"retryCount", "backoffJitterMs"}
 
 
 def test_a_script_is_parsed_where_it_is_registered(api: Api) -> None:

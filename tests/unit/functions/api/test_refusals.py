@@ -190,6 +190,7 @@ def test_refusal_names_its_reason(stage: tuple[Api, dict[str, str]], case: Case)
         assert answer.body["code"] == case.code
         assert case.says in answer.text.replace('\\"', '"')
         assert answer.body["remedy"]
+        assert ("validationErrors" in answer.body["remedy"]) == ("validationErrors" in answer.body)
     after = list(api.world.queues.texts()), [api.world.journal.newest(execution) for execution in api.world.journal.executions()]
     assert after == before, "refused whole"
 

@@ -107,12 +107,13 @@ def test_receipts_that_failed_in_passing_are_sent_again(serve: Any, method: str)
         failed = [
             {"Id": "0", "Code": "ReceiptHandleIsInvalid", "SenderFault": True},
             {"Id": "2", "Code": "InternalError", "SenderFault": False},
+            {"Id": "3", "Code": "RequestThrottled", "SenderFault": True},
         ]
         return 200, {"Failed": failed}
 
     server, transport = serve(sqs(batch))
-    getattr(SqsQueues(transport, "test"), method)(QUEUE, ["a", "b", "c"])
-    assert [entries_of(request) for request in server.requests[1:]] == [["a", "b", "c"], ["c"]]
+    getattr(SqsQueues(transport, "test"), method)(QUEUE, ["a", "b", "c", "d"])
+    assert [entries_of(request) for request in server.requests[1:]] == [["a", "b", "c", "d"], ["c", "d"]]
 
 
 def test_batches_hold_ten_messages_and_256_kilobytes(serve: Any) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from batuta_core.model.error import InvalidInput, Unavailable
 from batuta_server.local import emulator
-from batuta_server.local.server import PlainLog
+from batuta_server.local import server as server_module
+from batuta_server.local.pumps import Pumps
+from batuta_server.local.server import LocalServer, PlainLog
+from batuta_server.local.state import StateFolder
 
 
 def test_warnings_are_said_and_news_only_when_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,3 +61,58 @@ def test_what_is_made_once_is_kept_where_the_environment_says(monkeypatch: pytes
 def test_a_command_that_fails_says_what_it_printed() -> None:
     with pytest.raises(emulator.EmulatorFailed, match=r"(?s)false-start.*out.*err"):
         emulator._run(["sh", "-c", "echo out; echo err >&2; exit 3", "false-start"])
+
+
+def test_an_emulator_that_does_not_answer_in_time_says_what_it_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulator, "_START_MAX_S", 0)
+    monkeypatch.setattr(emulator, "ensure_environment", lambda: Path("/bin/echo"))
+    started = emulator.Emulator()
+    started._process.wait(10)
+    with pytest.raises(emulator.EmulatorFailed, match=r"(?s)did not answer within 0 s:.*emulator_main"):
+        started.wait_until_ready()
+    started.stop()
+
+
+@pytest.fixture
+def idle_emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In place of the emulator a process that waits and answers nothing, to a server that asks nothing."""
+    idle = tmp_path / "idle"
+    idle.write_text("#!/bin/sh\nexec sleep 60\n")
+    idle.chmod(0o755)
+    monkeypatch.setattr(emulator, "ensure_environment", lambda: idle)
+    monkeypatch.setattr(emulator, "_answers", lambda port: True)
+    monkeypatch.setattr(server_module, "provision", lambda settings, transport: None)
+    monkeypatch.setattr(Pumps, "feed", lambda *_, **__: None)
+    monkeypatch.setattr(Pumps, "tick", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("idle_emulator")
+def test_whatever_fails_while_it_stops_the_rest_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("torn")
+
+    monkeypatch.setattr(Pumps, "stop", fail)
+    server = LocalServer(0)
+    server.start()
+    with pytest.raises(OSError, match="torn"):
+        server.stop()
+    assert not server.emulator.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 1)
+    server.stop()
+
+
+@pytest.mark.usefixtures("idle_emulator")
+def test_a_server_that_could_not_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(StateFolder, "write", fail)
+    server = LocalServer(0, StateFolder(tmp_path / "state"))
+    server.emulator._keeps_state = False  # what stands in for it saves nothing
+    with pytest.raises(OSError, match="no space left"):
+        server.start()
+    assert not server.emulator.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 1)
+    StateFolder(tmp_path / "state").close()

@@ -40,9 +40,7 @@ def put_all(queue: Queue, items: Sequence[Any], **options: Any) -> list[Any]:
 
     async def main() -> list[Any]:
         batcher: Batcher[Any] = Batcher("things", queue.send, options.pop("timing", FAST), **options)
-        found = await asyncio.gather(*(batcher.put(item) for item in items), return_exceptions=True)
-        assert batcher.is_idle
-        return found
+        return await asyncio.gather(*(batcher.put(item) for item in items), return_exceptions=True)
 
     return asyncio.run(main())
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.sdk.memory import FAST, MemoryQueues, until, working
+import pytest
+from tests.unit.sdk.memory import FAST, PATIENCE_S, STAGE, MemoryQueues, until, working
 from tests.unit.sdk.worker.test_worker import Gate, add
 
+from batuta import Worker
+from batuta.worker.service import Service
 from batuta_core.model.error import Unavailable
 
 
@@ -71,6 +76,30 @@ def test_a_worker_whose_places_are_all_taken_is_healthy() -> None:
         found = worker.health()
         assert (found.is_healthy, found.in_progress) == (True, 1)
         gate.opened.set()
+
+
+def test_a_port_that_is_taken_ends_the_start_and_a_stop_does_not_hang() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        worker = Worker(add, queues=MemoryQueues(), stage=STAGE, timing=FAST, health_port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            worker.start()
+    assert (worker.health().is_healthy, worker.health().state) == (False, "stopped")
+    stopping = threading.Thread(target=worker.stop, daemon=True)
+    stopping.start()
+    stopping.join(PATIENCE_S)
+    assert not stopping.is_alive()
+
+
+def test_a_start_that_fails_late_leaves_no_health_server_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(self: Service) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Service, "start", explode)
+    worker = Worker(add, queues=MemoryQueues(), stage=STAGE, timing=FAST, health_port=0)
+    with pytest.raises(RuntimeError, match="new thread"):
+        worker.start()
+    worker.stop()
+    assert (worker.health_port, worker.health().state) == (None, "stopped")
 
 
 def test_a_stopped_worker_is_not() -> None:

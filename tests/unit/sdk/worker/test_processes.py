@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.unit.sdk.memory import until
+from tests.unit.sdk.memory import PATIENCE_S, until
 from tests.unit.sdk.worker import heavy
 
 from batuta.context import LogLine, TaskContext
 from batuta.task_function import task_function
+from batuta.worker import processes
 from batuta.worker.processes import Children, Job, job_of
 from batuta_core.model.execution import TaskStatus
 
@@ -112,6 +113,48 @@ def test_a_call_that_is_over_before_it_began_starts_no_process() -> None:
     lone.kill(context)
     assert "before it began" in (lone.call(job_of(task_function(heavy.sleep), {}, context), context, Words()).reason or "")
     assert lone._idle == []
+
+
+@pytest.fixture
+def slow_spawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Processes that are spawned for as long as a test likes: an event says that one is, the other lets it be done."""
+    is_spawning, may_go = threading.Event(), threading.Event()
+
+    class SlowChild(processes._Child):
+        def __post_init__(self) -> None:
+            is_spawning.set()
+            may_go.wait(PATIENCE_S)
+            super().__post_init__()
+
+    monkeypatch.setattr(processes, "_Child", SlowChild)
+    yield is_spawning, may_go
+    may_go.set()
+
+
+def test_nobody_waits_for_a_process_to_be_spawned(slow_spawn: tuple[threading.Event, threading.Event]) -> None:
+    """``kill`` is called on the worker's own loop: while it waited, no lease was renewed."""
+    is_spawning, may_go = slow_spawn
+    lone, context = Children(), TaskContext()
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(lone.call(job_of(task_function(heavy.sleep), {}, context), context, Words())))
+    thread.start()
+    assert is_spawning.wait(PATIENCE_S)
+    began = time.monotonic()
+    context.cancel("stop", is_over=True)
+    lone.kill(context)
+    lone.close()
+    assert time.monotonic() - began < PATIENCE_S / 2
+    may_go.set()
+    thread.join(PATIENCE_S)
+    assert "before it began" in (outcomes[0].reason or "")
+    assert (lone._idle, lone._busy) == ([], {})
+
+
+def test_a_job_that_cannot_be_sent_leaves_nothing_behind() -> None:
+    lone = Children()
+    with pytest.raises(AttributeError, match="pickle"):
+        lone.call(Job(module="m", name="f", task_input=lambda: None, fields={}), TaskContext(), Words())
+    assert (lone._idle, lone._busy) == ([], {})
 
 
 def test_closing_kills_idle_and_busy_children() -> None:

@@ -52,15 +52,18 @@ def test_send_says_which_entries_failed_and_whether_for_good(stubbed: Stubbed) -
     entries = [
         {"Id": "0", "MessageBody": "a", "MessageGroupId": "g", "MessageDeduplicationId": "d"},
         {"Id": "1", "MessageBody": "b", "MessageGroupId": "g", "MessageDeduplicationId": "e"},
+        {"Id": "2", "MessageBody": "c", "MessageGroupId": "g", "MessageDeduplicationId": "f"},
     ]
     failed = [
         {"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "bad"},
         {"Id": "1", "SenderFault": False, "Code": "InternalError"},
+        {"Id": "2", "SenderFault": True, "Code": "RequestThrottled"},
     ]
     stubbed.calls.add_response("send_message_batch", {"Successful": [], "Failed": failed}, {"QueueUrl": URL, "Entries": entries})
-    assert stubbed.queues.send("q", [Outgoing("a", "g", "d"), Outgoing("b", "g", "e")]) == [
+    assert stubbed.queues.send("q", [Outgoing("a", "g", "d"), Outgoing("b", "g", "e"), Outgoing("c", "g", "f")]) == [
         Failure(0, "InvalidMessageContents: bad", is_final=True),
         Failure(1, "InternalError: ", is_final=False),
+        Failure(2, "RequestThrottled: ", is_final=False),  # whoever's fault it is
     ]
 
 

@@ -14,6 +14,7 @@ from tests.unit.sdk.worker.test_worker import add
 from batuta import Fixed, NoAnswer, SettingsError, TaskContext, Worker, task
 from batuta_core.model.event import TaskHandedBack
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.names import task_queue_name
 from batuta_core.model.payload import PayloadRef
 
 INFO = {"stage": STAGE, "region": "us-east-1", "endpoint": "http://127.0.0.1:1", "account": "000000000000", "version": "1"}
@@ -91,6 +92,35 @@ def test_decorators_are_registered_and_work_goes_on_meanwhile(server: Server, qu
     assert server.asked("POST /ns/shop/api/metadata/taskdefs")[0].body == [
         {"name": "large", "retryLogic": "FIXED", "retryCount": 2, "retryDelaySeconds": 1}
     ]
+
+
+def test_tasks_are_taken_from_the_queue_that_the_servers_definition_names(server: Server, queues: MemoryQueues) -> None:
+    server.routes["GET /api/metadata/taskdefs/add"] = Answer(body={"name": "add", "queue": "theirs"})
+    for queue in ("theirs", "mine"):
+        queues.put("add", {"a": 1}, queue=queue)
+    with working(add, large, queues=queues, url=server.stub.url, queue="mine") as worker:
+        until(lambda: len(queues.results()) == 2)
+        assert set(worker.health().queues) >= {task_queue_name(STAGE, "default", queue) for queue in ("theirs", "mine")}
+    assert [result.status for result in queues.results()] == [TaskStatus.COMPLETED] * 2
+
+
+def test_a_functions_cap_holds_over_all_its_queues(server: Server, queues: MemoryQueues) -> None:
+    server.routes["GET /api/metadata/taskdefs/one"] = Answer(body={"name": "one", "queue": "theirs"})
+    at_once, most = 0, 0
+
+    @task("one", max_in_progress=1)
+    def one() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.005)
+        at_once -= 1
+
+    for queue in ("theirs", "mine") * 5:
+        queues.put("one", queue=queue)
+    with working(one, queues=queues, url=server.stub.url, queue="mine"):
+        until(lambda: len(queues.results()) == 10)
+    assert most == 1
 
 
 # --- results

@@ -691,6 +691,14 @@ def test_one_process_serves_many_queues_and_namespaces(queues: MemoryQueues) -> 
     assert set(by_namespace) == {("default", "default"), ("default", "slow"), ("shop", "shop"), ("bank", "bank")}
 
 
+def test_a_domain_of_a_shared_queue_has_a_queue_of_its_own(queues: MemoryQueues) -> None:
+    """As the server names it."""
+    message = queues.put("elsewhere", {"a": 1})
+    queues.put_text(task_queue_name(STAGE, "default", "shared", "eu"), replace(message, task_type="add", domain="eu").to_text())
+    with working(task("add", domain="eu", queue="shared")(lambda a: a), queues=queues):
+        assert until(queues.results)[0].output == {"result": 1}
+
+
 def test_a_domain_has_a_queue_of_its_own(queues: MemoryQueues) -> None:
     function = task("add", domain="eu")(lambda a: a)
     message = queues.put("elsewhere", {"a": 1})
