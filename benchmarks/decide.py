@@ -24,7 +24,7 @@ from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.record import Record, pack
+from batuta_core.model.record import Record, pack, unpack
 from batuta_core.simulator.world import World
 from benchmarks import report
 
@@ -65,7 +65,7 @@ def stand_in_the_middle(size: int) -> tuple[World, ExecutionId, Record]:
         answer = decide(_graph(world, newest), execution, newest.head, newest.seq, [event], _known(world, execution, newest), world.now_ms)
         assert isinstance(answer, Decision)
         assert answer.record is not None
-        world.journal.append(execution, answer.record, pack(answer.record.to_json()))
+        world.journal.append(execution, answer.record, answer.record.to_json())
         newest = answer.record
     return world, execution, newest
 
@@ -80,7 +80,8 @@ def _known(world: World, execution: ExecutionId, newest: Record) -> Known:
 
 def measure(size: int) -> dict[str, Any]:
     world, execution, newest = stand_in_the_middle(size)
-    stored = pack(newest.to_json())
+    first_plain = world.journal.read(execution, [1])[1].to_json()
+    stored = pack(newest, newest.to_json(), first_plain)
     (task,) = newest.head.open.values()
     token = world.plain.signer.task_token(execution, task.place, task.attempt)
     event = TaskUpdated(
@@ -92,11 +93,12 @@ def measure(size: int) -> dict[str, Any]:
     for _ in range(ROUNDS):
         began = time.perf_counter()
         for _ in range(PER_ROUND):
-            head = Record.from_bytes(stored)
+            head = Record.from_json(unpack(stored, first_plain))
             inbox = InboxMessage.parse(message, world.plain.signer)
             known = Known(records={head.seq: head, **first})
             answer = decide(graph, execution, head.head, head.seq, [inbox.event], known, world.now_ms)  # type: ignore[list-item]
-            raw = pack(answer.record.to_json())  # type: ignore[union-attr]
+            made: Record = answer.record  # type: ignore[union-attr, assignment]
+            raw = pack(made, made.to_json(), first_plain)
         rounds.append((time.perf_counter() - began) / PER_ROUND * 1000)
     median = statistics.median(rounds)
     return {"tasks": size, "ms_per_decision": round(median, 4), "decisions_per_s_and_core": round(1000 / median), "record_bytes": len(raw)}

@@ -58,7 +58,7 @@ class StageParameters:
 
     # The share of a CPU goes with the memory (1,769 MB: one). All three mostly wait for DynamoDB and SQS.
     api_memory_mb: int = 512  # imports the most, bodies up to 6 MB
-    decider_memory_mb: int = 512  # 0.2 ms of a whole CPU a decision, and what a batch of ten executions holds
+    decider_memory_mb: int = 256  # it mostly waits for DynamoDB and SQS, and waiting is paid by memory; 60 MB are in use
     timers_memory_mb: int = 256  # passes messages on
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.

@@ -42,8 +42,10 @@ class PowertoolsLog:
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
-        # Without what says nothing here and is paid by the byte: the location is always this file, and nothing is traced.
-        self._logger = Logger(service=SERVICE, stage=stage, location=None, xray_trace_id=None)
+        # Without what says nothing here and is paid by the byte: the location is always this file, nothing is traced, and the log
+        # group names the stage.
+        self._logger = Logger(service=SERVICE, location=None, xray_trace_id=None)
+        self._logger.remove_keys(["service"])
 
     def info(self, event: str, **facts: Any) -> None:
         self._logger.info(event, extra=_shown(facts))

@@ -7,7 +7,7 @@ import random
 
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
-from batuta_core.model.record import Head, Record, pack
+from batuta_core.model.record import Head, Record
 
 
 def record(seq: int, text: str = "", status: WorkflowStatus = WorkflowStatus.RUNNING, at_ms: int = 1_764_000_000_000) -> Record:
@@ -24,7 +24,3 @@ def record_of_size(seq: int, size_bytes: int) -> tuple[Record, bytes]:
     raw = made.to_json()
     assert len(raw) == size_bytes
     return made, raw
-
-
-def raw_of(made: Record) -> bytes:
-    return pack(made.to_json())

@@ -6,7 +6,7 @@ import pytest
 
 from batuta_core.engine.ports import LogLine
 from batuta_core.model.error import PayloadTooLarge
-from tests.contract.records import raw_of, record
+from tests.contract.records import record
 from tests.contract.stand import Stand
 
 AT_MS = 1_764_000_000_000
@@ -50,7 +50,7 @@ def test_lines_of_one_millisecond_are_all_kept(stand: Stand) -> None:
 
 def test_purge_takes_the_lines_and_nothing_else(stand: Stand) -> None:
     execution, other = stand.execution(), stand.execution()
-    stand.journal.append(execution, record(1), raw_of(record(1)))
+    stand.journal.append(execution, record(1), record(1).to_json())
     for place in range(30):
         stand.logs.add(execution, LogLine("t", "text", AT_MS + place), f"op{place}")
     stand.logs.add(other, LogLine("t", "stays", AT_MS), "op")

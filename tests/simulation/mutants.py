@@ -236,6 +236,35 @@ _add(
     "a late writer brings an older status back",
 )
 _add(
+    "old-head-believed",
+    "batuta_core.engine.advance",
+    """    if decision.record is None or len(decision.record.events) < len(events):
+        return None
+    record, plain""",
+    """    if decision.record is None:
+        return glanced
+    record, plain""",
+    "a result that says nothing to an old head is dropped",
+)
+_add(
+    "refused-glance-taken-for-done",
+    "batuta_core.engine.advance",
+    """        if refused.existing.to_json() != plain:
+            return None
+    dispatch(ports, execution, record, record.commands)
+    return record
+
+
+def _commit(""",
+    """        return refused.existing
+    dispatch(ports, execution, record, record.commands)
+    return record
+
+
+def _commit(""",
+    "what another decision was made of is dropped",
+)
+_add(
     "dead-letter-of-an-old-message-counted",
     "batuta_core.decider.on_task",
     """            if _is_of_old_message(task, event.send):

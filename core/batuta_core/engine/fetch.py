@@ -16,7 +16,7 @@ from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
 from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
-from batuta_core.model.record import Record, pack
+from batuta_core.model.record import Record
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
 _ROUNDS_MAX = 50
@@ -53,6 +53,9 @@ class LruCache(Generic[K, V]):
             except KeyError:
                 pass
 
+    def drop(self, key: K) -> None:
+        self._entries.pop(key, None)
+
     def clear(self) -> None:
         self._entries.clear()
 
@@ -65,6 +68,10 @@ class Cache:
         self.records: LruCache[tuple[ExecutionId, int], Record] = LruCache(records)
         self.is_cursor_begun = False  # of the far timers
         self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
+
+
+class JournalGap(RuntimeError):
+    """Records that a head relies on are gone: the head is an old one, of an execution that was removed since."""
 
 
 def graph_of(ports: Ports, namespace: str, content_hash: str) -> Graph:
@@ -122,7 +129,7 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
 def _fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> Known:
     records = {**known.records, **read_records(ports, execution, needs.records)}
     if missing := needs.records - records.keys():
-        raise RuntimeError(f"{execution}: the journal lacks records {sorted(missing)}")
+        raise JournalGap(f"{execution}: the journal lacks records {sorted(missing)}")
     payloads = {**known.payloads, **{ref.key: read_payload(ports, execution, ref) for ref in needs.payloads}}
     definitions = dict(known.definitions)
     for wanted in needs.definitions:
@@ -148,7 +155,7 @@ def load_json(raw: bytes) -> Any:
 
 
 def spill(ports: Ports, execution: ExecutionId, record: Record) -> tuple[Record, bytes]:
-    """The record as it will be stored: every payload above the limit is put into the payload store and replaced by its
+    """The record as it will be stored, and its JSON: every payload above the limit is put into the payload store and replaced by its
     reference.
 
     Done before the commit. A crash in between leaves an object that the execution's removal deletes.
@@ -161,7 +168,7 @@ def spill(ports: Ports, execution: ExecutionId, record: Record) -> tuple[Record,
         if len(plain) <= RECORD_MAX_BYTES or limit <= _SPILL_MIN_BYTES:
             break
         limit //= 4  # many middling payloads in one record: more of them leave
-    return record, pack(plain)
+    return record, plain
 
 
 def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -> Record:

@@ -382,9 +382,8 @@ class Record:
         return json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Record:
+    def from_json(cls, plain: bytes) -> Record:
         """Raises NewerSchema for a record that a newer version wrote."""
-        plain = raw if raw[:1] == b"{" else zlib.decompress(raw)
         return cls.from_dict(json.loads(plain.decode("utf-8", "surrogatepass")))
 
 
@@ -397,12 +396,38 @@ def guarded(record: Record) -> Record:
     return replace(record, head=replace(record.head, guards=(record.head.guards[1], record.seq)))
 
 
-def pack(plain: bytes) -> bytes:
-    """What the journal stores of ``Record.to_json``: its zlib form when that is a write unit less, else itself."""
-    if len(plain) + _KEY_BYTES <= _WRITE_UNIT_BYTES:
-        return plain
-    packed = zlib.compress(plain, 6)
-    return packed if _write_units(packed) < _write_units(plain) else plain
+# --- how records are stored: as JSON, its zlib form, or that with the execution's first record as the dictionary
+#
+# What tasks read mostly comes from the workflow's input, so a record repeats much of the first one. That never changes and goes
+# last, so who has it can read all others; a tombstone stands alone, since it outlives it.
+
+FIRST_MAX_BYTES = 32 * 1024  # zlib looks back no farther
+_HAS_DICTIONARY = 0x20  # in the second byte of a zlib stream (RFC 1950, FDICT)
+
+
+def pack(record: Record, plain: bytes, first: bytes = b"") -> bytes:
+    """What the journal stores of ``plain``, the record's JSON: the form that costs fewest write units, the plainest of those.
+    ``first`` is the JSON of record 1 where it is at hand."""
+    found = plain
+    if _write_units(found) > 1:
+        found = min(found, zlib.compress(plain, 6), key=_write_units)
+    is_alone = record.seq == 1 or record.head.status is WorkflowStatus.REMOVED or not 0 < len(first) <= FIRST_MAX_BYTES
+    if _write_units(found) > 1 and not is_alone:
+        compressor = zlib.compressobj(6, zdict=first)
+        found = min(found, compressor.compress(plain) + compressor.flush(), key=_write_units)
+    return found
+
+
+def needs_first(raw: bytes) -> bool:
+    """Whether ``unpack`` needs the JSON of record 1."""
+    return raw[:1] != b"{" and bool(raw[1] & _HAS_DICTIONARY)
+
+
+def unpack(raw: bytes, first: bytes = b"") -> bytes:
+    """The record's JSON."""
+    if raw[:1] == b"{":
+        return raw
+    return zlib.decompressobj(zdict=first).decompress(raw) if needs_first(raw) else zlib.decompress(raw)
 
 
 def _write_units(raw: bytes) -> int:

@@ -60,7 +60,7 @@ _WEIGHTS: Mapping[Fault, int] = {
 }
 ONLY_AT: Mapping[Fault, frozenset[str]] = {
     Fault.ECHO: frozenset({"journal.append"}),
-    Fault.STALE_READ: frozenset({"summaries.get"}),
+    Fault.STALE_READ: frozenset({"journal.glance", "summaries.get"}),
     Fault.DUPLICATE: frozenset({"queues.receive"}),
     Fault.DELAY: frozenset({"queues.send"}),
 }

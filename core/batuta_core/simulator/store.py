@@ -13,7 +13,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import Record
+from batuta_core.model.record import Record, pack, unpack
 
 
 class SimulatedJournal:
@@ -23,23 +23,31 @@ class SimulatedJournal:
 
     def newest(self, execution: ExecutionId) -> Record | None:
         records = self._records.get(execution)
-        return Record.from_bytes(records[max(records)]) if records else None
+        return self._record(execution, max(records)) if records else None
 
-    def append(self, execution: ExecutionId, record: Record, raw: bytes) -> None:
+    def glance(self, execution: ExecutionId) -> Record | None:
+        return self.newest(execution)
+
+    def glance_stale(self, execution: ExecutionId) -> Record | None:
+        """What an eventually consistent read may still see: the record before."""
+        before = sorted(self._records.get(execution, {}))[:-1]
+        return self._record(execution, before[-1]) if before else None
+
+    def append(self, execution: ExecutionId, record: Record, plain: bytes) -> None:
         records = self._records[execution]
         if record.seq in records:
-            raise Refused(Record.from_bytes(records[record.seq]))
-        records[record.seq] = raw
+            raise Refused(self._record(execution, record.seq))
+        records[record.seq] = pack(record, plain, self._first(execution))
         if self._on_append is not None:
-            self._on_append(execution, Record.from_bytes(raw))
+            self._on_append(execution, self._record(execution, record.seq))
 
     def read(self, execution: ExecutionId, seqs: Collection[int]) -> Mapping[int, Record]:
         records = self._records.get(execution, {})
-        return {seq: Record.from_bytes(records[seq]) for seq in seqs if seq in records}
+        return {seq: self._record(execution, seq) for seq in seqs if seq in records}
 
     def scan(self, execution: ExecutionId, first: int = 1) -> Iterator[Record]:
         records = self._records.get(execution, {})
-        return iter([Record.from_bytes(records[seq]) for seq in sorted(records) if seq >= first])
+        return iter([self._record(execution, seq) for seq in sorted(records) if seq >= first])
 
     def purge(self, execution: ExecutionId, keep: int) -> None:
         for seq in [seq for seq in self._records.get(execution, {}) if seq < keep]:
@@ -47,6 +55,13 @@ class SimulatedJournal:
 
     def executions(self) -> list[ExecutionId]:
         return list(self._records)
+
+    def _first(self, execution: ExecutionId) -> bytes:
+        raw = self._records[execution].get(1)
+        return unpack(raw) if raw else b""
+
+    def _record(self, execution: ExecutionId, seq: int) -> Record:
+        return Record.from_json(unpack(self._records[execution][seq], self._first(execution)))
 
 
 class SimulatedPayloads:

@@ -157,7 +157,7 @@ class World:
         if fault is Fault.THROTTLE:
             raise Unavailable(f"{site} was throttled")
         if fault is Fault.STALE_READ:
-            return self.summaries.get_stale(*args)
+            return getattr(call.__self__, f"{call.__name__}_stale")(*args)  # type: ignore[attr-defined]
         if fault is Fault.DELAY:
             args = (args[0], [_later(message, self.random.randint(1, 5)) for message in args[1]])
         try:

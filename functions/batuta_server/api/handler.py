@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from importlib import metadata as package
 from typing import Any
 
@@ -80,7 +81,12 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
     def show_about() -> Response[str]:
         return json_response({**about, "version": package.version("batuta-server"), "namespace": current().namespace})
 
-    app.exception_handler(BatutaError)(_refuse)
+    def refuse(error: BatutaError) -> Response[str]:
+        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # ours or AWS's doing: the request's own line has but the status
+            ports.log.failed("request_failed", error, namespace=current().namespace)
+        return _refuse(error)
+
+    app.exception_handler(BatutaError)(refuse)
 
     @app.not_found
     def no_route(_error: NotFoundError) -> Response[str]:

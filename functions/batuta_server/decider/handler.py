@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batuta_core.engine.advance import advance_batch
 from batuta_core.engine.dead_letters import sweep
-from batuta_core.engine.ports import Ports
+from batuta_core.engine.ports import Incoming, Ports
+from batuta_core.model.names import ExecutionId
 from batuta_server.events import incoming_of
 
 Answer = dict[str, list[dict[str, str]]]
@@ -19,9 +20,11 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
 
     def handler(event: Mapping[str, Any], context: Any) -> Answer:
         began = time.perf_counter()
+        facts: dict[str, Any]
         if "Records" in event:
-            failed = advance_batch(ports, incoming_of(event))
-            facts = {"messages": len(event["Records"]), "failed": len(failed)}
+            incoming = incoming_of(event)
+            failed = advance_batch(ports, incoming)
+            facts = {"messages": len(incoming), "failed": len(failed), **_who(incoming)}
         else:
             failed = []
             facts = {"swept": sweep(ports)}
@@ -29,3 +32,12 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     return handler
+
+
+def _who(incoming: Sequence[Incoming]) -> dict[str, Any]:
+    """The executions of a batch, by the groups of its messages."""
+    groups = list(dict.fromkeys(received.group for received in incoming))
+    if len(groups) > 1:
+        return {"executions": groups}
+    execution = ExecutionId.parse(groups[0])
+    return {"namespace": execution.namespace, "workflow_id": execution.workflow_id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,10 @@ Function = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
 
 _HERE = r"(?:127\.0\.0\.1|(?:[a-z0-9-]+\.)*localhost|\[::1\])(?::[0-9]+)?"
 _LOOPBACK = {"Host": re.compile(_HERE, re.IGNORECASE), "Origin": re.compile(f"https?://{_HERE}", re.IGNORECASE)}
+
+
+# It warns whenever a request waits for a thread to wake up, which on a busy laptop is no news.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 class ForeignRequest(BatutaError):

@@ -15,7 +15,7 @@ from batuta_core.model.definition import definition_hash, freeze, normalize_task
 from batuta_core.model.event import Event, TaskStarted, TaskUpdated, TimerFired, WorkflowStarted
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.record import Head, OpenTask, Record, pack
+from batuta_core.model.record import Head, OpenTask, Record, pack, unpack
 
 BEGIN_MS = 1_764_000_000_000
 EXECUTION = ExecutionId("default", "00000000-0000-4000-8000-000000000001")
@@ -63,7 +63,8 @@ class Play:
             definitions = {**known.definitions, **{wanted: self._definitions[wanted] for wanted in answer.definitions}}
             known = Known(records, {}, definitions)
         if answer.record is not None:
-            stored = Record.from_bytes(pack(answer.record.to_json()))
+            first = self.records[0].to_json() if self.records else b""
+            stored = Record.from_json(unpack(pack(answer.record, answer.record.to_json(), first), first))
             assert stored == answer.record
             self.records.append(stored)
         return answer.record

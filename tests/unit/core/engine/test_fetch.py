@@ -63,7 +63,7 @@ def test_many_middling_payloads_leave_until_the_record_fits() -> None:
     values = [f"{number:04}" + text_of(INLINE_MAX_BYTES - 4) for number in range(40)]
     found, raw = spill(server.ports, EXECUTION, record(*values))
     assert len(found.to_json()) <= RECORD_MAX_BYTES
-    assert Record.from_bytes(raw) == found
+    assert Record.from_json(raw) == found
     assert [read_payload(server.ports, EXECUTION, stored) for stored in outputs_of(found)] == values
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import zlib
 from dataclasses import replace
 from typing import Any, get_args
@@ -17,7 +19,7 @@ from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import About, Ended, Head, Mark, OpenTask, Record, TaskChange, Tolerated, guarded, pack
+from batuta_core.model.record import About, Ended, Head, Mark, OpenTask, Record, TaskChange, Tolerated, guarded, needs_first, pack, unpack
 
 T = 1_764_000_000_000
 BARE = Head(status=WorkflowStatus.RUNNING, definition="hash", created_ms=T)
@@ -81,7 +83,7 @@ def record(head: Head = BARE, **fields: Any) -> Record:
 
 
 def there_and_back(one: Record) -> Record:
-    return Record.from_bytes(pack(one.to_json()))
+    return Record.from_json(unpack(pack(one, one.to_json())))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -172,16 +174,44 @@ def test_a_payload_that_looks_like_a_reference_stays_a_payload() -> None:
 
 @pytest.mark.parametrize("chars", [0, 500, 900, 944, 945, 2000, 50_000])
 def test_packing_never_costs_a_write_unit(chars: int) -> None:
-    plain = record(output="x" * chars).to_json()
-    packed = pack(plain)
+    made = record(output="x" * chars)
+    plain = made.to_json()
+    packed = pack(made, plain)
     assert -(-(len(packed) + 80) // 1024) <= -(-(len(plain) + 80) // 1024)
     assert (packed == plain) == (len(plain) + 80 <= 1024)
-    assert Record.from_bytes(packed).output == "x" * chars
+    assert Record.from_json(unpack(packed)).output == "x" * chars
 
 
 def test_a_record_that_was_stored_uncompressed_is_read() -> None:
     plain = record(output="x" * 5000).to_json()
-    assert Record.from_bytes(plain) == Record.from_bytes(zlib.compress(plain))
+    assert unpack(plain) == unpack(zlib.compress(plain)) == plain
+
+
+NOISE = base64.b64encode(random.Random(1).randbytes(1500)).decode()
+
+
+def test_what_repeats_the_first_record_costs_a_write_unit_less() -> None:
+    first = record(output=NOISE).to_json()
+    made = replace(record(output=NOISE[:1500]), seq=2)
+    packed = pack(made, made.to_json(), first)
+    assert needs_first(packed)
+    assert len(packed) < 500 < 1024 < len(pack(made, made.to_json()))
+    assert unpack(packed, first) == made.to_json()
+    with pytest.raises(zlib.error):
+        unpack(packed, first + b" ")
+
+
+@pytest.mark.parametrize("status", [WorkflowStatus.RUNNING, WorkflowStatus.REMOVED])
+def test_first_records_and_tombstones_stand_alone(status: WorkflowStatus) -> None:
+    first = record(output=NOISE).to_json()
+    seq = 1 if status is WorkflowStatus.RUNNING else 2
+    made = replace(record(replace(BARE, status=status), output=NOISE), seq=seq)
+    assert not needs_first(pack(made, made.to_json(), first))
+
+
+def test_a_first_record_that_is_too_long_is_no_dictionary() -> None:
+    made = replace(record(output=NOISE), seq=2)
+    assert not needs_first(pack(made, made.to_json(), record(output=NOISE * 30).to_json()))
 
 
 def test_a_record_of_a_newer_version_is_not_guessed_at() -> None:

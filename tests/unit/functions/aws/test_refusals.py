@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.contract.records import raw_of, record
+from tests.contract.records import record
 from tests.unit.functions.aws.scripted import HANG_UP, Request, Script, ScriptedServer, refusal
 
 from batuta_core.engine.ports import Outgoing, QueueMissing, Refused
@@ -187,7 +187,7 @@ def test_batch_get_asks_for_what_was_left_out(serve: Any) -> None:
         keys = request.body["RequestItems"]["t"]["Keys"]
         assert request.body["RequestItems"]["t"]["ConsistentRead"] is True
         done = keys[:40] if len(server.requests) != 2 else []
-        items = [{**key, "b": binary(raw_of(record(int(key["seq"]["N"]))))} for key in done]
+        items = [{**key, "b": binary(record(int(key["seq"]["N"])).to_json())} for key in done]
         left = {"t": {"Keys": keys[len(done) :], "ConsistentRead": True}} if len(keys) > len(done) else {}
         return 200, {"Responses": {"t": items}, "UnprocessedKeys": left}
 
@@ -222,10 +222,10 @@ def test_batch_of_which_nothing_is_done_ends(serve: Any, operation: str) -> None
 
 def test_append_whose_reply_was_lost_meets_itself(serve: Any) -> None:
     made = record(1)
-    item = {"b": binary(raw_of(made))}
+    item = {"b": binary(made.to_json())}
     server, transport = serve([HANG_UP, refusal("ConditionalCheckFailedException", Item=item)])
     with pytest.raises(Refused) as refused:
-        DynamoJournal(Table(transport, "t")).append(EXECUTION, made, raw_of(made))
+        DynamoJournal(Table(transport, "t")).append(EXECUTION, made, made.to_json())
     assert refused.value.existing == made
     assert server.requests[0].body == server.requests[1].body
 
@@ -233,7 +233,7 @@ def test_append_whose_reply_was_lost_meets_itself(serve: Any) -> None:
 def test_refusal_that_shows_nothing_is_not_taken_for_somebody_elses(serve: Any) -> None:
     _, transport = serve([refusal("ConditionalCheckFailedException")])
     with pytest.raises(Unavailable):
-        DynamoJournal(Table(transport, "t")).append(EXECUTION, record(1), raw_of(record(1)))
+        DynamoJournal(Table(transport, "t")).append(EXECUTION, record(1), record(1).to_json())
 
 
 def test_purge_takes_the_first_record_first(serve: Any) -> None:

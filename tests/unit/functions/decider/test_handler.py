@@ -175,7 +175,10 @@ def test_each_batch_is_one_line(stage: Stage) -> None:
     stage([message, Incoming("newer", NEWER, "r", 1)])
     (facts,) = stage.noted("decider")
     assert facts.pop("ms") >= 0
-    assert facts == {"messages": 2, "failed": 1}
+    assert facts == {"messages": 2, "failed": 1, "executions": [message.group, ""]}
+    stage([message])
+    facts = stage.noted("decider")[-1]
+    assert (facts["namespace"], facts["workflow_id"]) == ("default", message.group.partition("#")[2])
 
 
 # --- the minute's tick: dead letters
