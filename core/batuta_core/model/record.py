@@ -406,16 +406,14 @@ _HAS_DICTIONARY = 0x20  # in the second byte of a zlib stream (RFC 1950, FDICT)
 
 
 def pack(record: Record, plain: bytes, first: bytes = b"") -> bytes:
-    """What the journal stores of ``plain``, the record's JSON: the form that costs fewest write units, the plainest of those.
+    """What the journal stores of ``plain``, the record's JSON: its zlib form when that is a write unit less, else itself.
     ``first`` is the JSON of record 1 where it is at hand."""
-    found = plain
-    if _write_units(found) > 1:
-        found = min(found, zlib.compress(plain, 6), key=_write_units)
+    if _write_units(plain) == 1:
+        return plain
     is_alone = record.seq == 1 or record.head.status is WorkflowStatus.REMOVED or not 0 < len(first) <= FIRST_MAX_BYTES
-    if _write_units(found) > 1 and not is_alone:
-        compressor = zlib.compressobj(6, zdict=first)
-        found = min(found, compressor.compress(plain) + compressor.flush(), key=_write_units)
-    return found
+    compressor = zlib.compressobj(6) if is_alone else zlib.compressobj(6, zdict=first)
+    packed = compressor.compress(plain) + compressor.flush()
+    return packed if _write_units(packed) < _write_units(plain) else plain
 
 
 def needs_first(raw: bytes) -> bool:
