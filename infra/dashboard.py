@@ -10,6 +10,7 @@ from batuta_core.model.names import resource_name
 from infra.alarms import counted
 from infra.api import Api
 from infra.functions import Functions
+from infra.names import log_group_name
 from infra.parameters import StageParameters
 from infra.queues import Queues
 from infra.tables import Tables
@@ -24,7 +25,21 @@ class Dashboard(Construct):
     ) -> None:
         super().__init__(scope, id_)
         all_functions, all_tables = functions.all, list(tables.by_what.values())
-        rows = [
+        rows: list[list[cloudwatch.IWidget]] = [
+            [
+                _counted_in_log(
+                    "Starts",
+                    log_group_name(parameters.stage, "api"),
+                    'filter message = "request" and method = "POST" and status = 200 and path like /\\/api\\/workflow(\\/[^\\/]+)?$/',
+                    "stats count(*) as starts by bin(1m)",
+                ),
+                _counted_in_log(
+                    "Events decided",
+                    log_group_name(parameters.stage, "decider"),
+                    'filter message = "decider" and ispresent(messages)',
+                    "stats sum(messages) as events by bin(1m)",
+                ),
+            ],
             [
                 _graph(
                     "API calls", [api.http.metric_count(period=_MINUTE), api.http.metric_client_error(), api.http.metric_server_error()]
@@ -51,6 +66,13 @@ class Dashboard(Construct):
             ],
         ]
         cloudwatch.Dashboard(self, "Page", dashboard_name=resource_name(parameters.stage, "overview"), widgets=rows)
+
+
+def _counted_in_log(title: str, log_group: str, *lines: str) -> cloudwatch.LogQueryWidget:
+    """Out of the functions' own lines, when somebody looks: a metric of its own would cost every month."""
+    return cloudwatch.LogQueryWidget(
+        title=title, log_group_names=[log_group], query_lines=list(lines), view=cloudwatch.LogQueryVisualizationType.BAR, width=_WIDTH
+    )
 
 
 def _graph(title: str, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
