@@ -236,6 +236,13 @@ _add(
     "a late writer brings an older status back",
 )
 _add(
+    "purge-forgets-the-failure-workflow",
+    "batuta_core.decider.outcome",
+    "step.last = (*_undone(step), Purge())",
+    "step.last = (Purge(),)",
+    "what a failure workflow is told of is gone before it is told",
+)
+_add(
     "old-head-believed",
     "batuta_core.engine.advance",
     """    if decision.record is None or len(decision.record.events) < len(events):

@@ -209,6 +209,37 @@ def a_call_that_ends_well_vouches_for_none_before_it() -> None:
     require(record.head.status.value == "REMOVED", "what is kept for a time is removed in the end", record.head)
 
 
+class DyingReaders:
+    """Whoever reads a failed execution whole, to tell its failure workflow, dies: the first three of them."""
+
+    def __init__(self) -> None:
+        self._left = 3
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if site == "journal.scan" and self._left:
+            self._left -= 1
+            return Fault.CRASH_AFTER
+        return None
+
+
+def a_failure_workflow_starts_before_what_it_is_told_of_goes() -> None:
+    """An execution fails at once, and is purged three minutes later; its start and the guard behind it die, and the guard's message
+    comes back when that is over."""
+    workload = one_task()
+    workload.tasks = [
+        {
+            "name": "t0",
+            "taskReferenceName": "t0",
+            "type": "TERMINATE",
+            "inputParameters": {"terminationStatus": "FAILED", "workflowOutput": {}},
+        }
+    ]
+    workload.failure_workflow = "handler"
+    plan = Plan(workloads=[workload], failure_name="handler", retention_s=60)
+    run = run_plan(plan, seed=1, faults=DyingReaders())
+    require(len(run.watcher.last) == 2, "the failure workflow ran", run.watcher.last.keys())
+
+
 def a_timer_that_the_head_does_not_name_shows_what_is_due() -> None:
     """The execution's deadline has passed and its own timer is late: any other timer of that moment serves."""
     watcher = Watcher()
@@ -276,6 +307,7 @@ SCENARIOS: list[Scenario] = [
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
     a_call_that_ends_well_vouches_for_none_before_it,
+    a_failure_workflow_starts_before_what_it_is_told_of_goes,
     a_timer_that_the_head_does_not_name_shows_what_is_due,
     a_timer_that_the_head_does_not_name_arms_nothing,
     a_message_from_a_slow_clock_proves_its_time,

@@ -164,8 +164,9 @@ def purge_due_ms(step: Step) -> int:
 
 
 def purge(step: Step) -> None:
-    """Orders the deletion of everything but the tombstone."""
-    step.last = (Purge(),)
+    """Orders the deletion of everything but the tombstone, and before that once more what may not have been done: a failure
+    workflow is told of what is deleted then."""
+    step.last = (*_undone(step), Purge())
 
 
 def _undone(step: Step) -> tuple[Command, ...]:

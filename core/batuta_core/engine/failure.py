@@ -11,6 +11,7 @@ from batuta_core.engine.fetch import dump_json, graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.engine.ports import Ports
 from batuta_core.model.command import StartFailureWorkflow
+from batuta_core.model.error import WorkflowNotFound
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.message import RESULT_OUTPUT_MAX_BYTES
 from batuta_core.model.names import ExecutionId
@@ -25,8 +26,17 @@ _LOADED_MAX_BYTES = 2 * 1024 * 1024
 def started_by_failure(
     ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow, child: ExecutionId
 ) -> WorkflowStarted | None:
-    """The first event of the failure workflow. None when the failed execution was purged since, which is done after the
-    failure workflow was sent off."""
+    """The first event of the failure workflow. None when the failed execution was purged since, in part or wholly, which is done
+    after the failure workflow was sent off."""
+    try:
+        return _started(ports, execution, newest, command, child)
+    except WorkflowNotFound:
+        return None
+
+
+def _started(
+    ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow, child: ExecutionId
+) -> WorkflowStarted | None:
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     records = list(ports.journal.scan(execution))
     if not records or records[0].seq != 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 from batuta_core.engine.ports import FarTimer, LogLine, PollData, Refused, Summary, SummaryPage, SummaryQuery
 from batuta_core.model import ids
-from batuta_core.model.error import DefinitionExists
+from batuta_core.model.error import DefinitionExists, WorkflowNotFound
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record, pack, unpack
@@ -74,6 +74,8 @@ class SimulatedPayloads:
         return PayloadRef(key, len(raw))
 
     def get(self, execution: ExecutionId, ref: PayloadRef) -> bytes:
+        if (execution, ref.key) not in self.objects:
+            raise WorkflowNotFound(f"payload {ref.key} of {execution} is gone")
         return self.objects[execution, ref.key]
 
     def purge(self, execution: ExecutionId) -> None:
