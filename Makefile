@@ -6,16 +6,18 @@ PORT ?= 8080
 SEEDS ?= 2000
 FROM ?= 0
 JOBS ?= 2
+SECONDS ?= 120
+SEED ?= 1
 STAGE ?= prod
 VENV := .venv
 BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-deployed bench-peer lock wheels clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What demo and dev need is installed first and is small; the workshop (tests, checks, builds) comes on top.
 $(VENV)/run.stamp: requirements/uv.txt requirements/server.txt requirements/sdk.txt core/pyproject.toml functions/pyproject.toml sdk/pyproject.toml
@@ -46,6 +48,15 @@ test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, 
 
 golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`
 	$(BIN)/python -m tests.golden.play
+
+golden-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## the recordings, played against a stage deployed on the emulator of AWS
+	$(BIN)/python -m tests.golden.play --deployed
+
+e2e: $(VENV)/dev.stamp node_modules/.bin/cdk ## the real stack, deployed by CDK on the emulator of AWS with IAM enforced (node 20, Python 3.13)
+	$(BIN)/python -m pytest tests/e2e
+
+chaos: $(VENV)/dev.stamp node_modules/.bin/cdk ## the deployed stack under load, kills and faulty calls, SECONDS=120 of them, then up to 4 minutes to settle (SEED=1)
+	$(BIN)/python -m tests.e2e.chaos --seconds $(SECONDS) --seed $(SEED)
 
 sim: $(VENV)/dev.stamp ## seeded fault schedules: make sim SEEDS=n FROM=k; exit 1 and the seed when one fails
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
@@ -95,11 +106,14 @@ bench-cost: $(VENV)/dev.stamp ## what a task and an idle month cost: every AWS c
 bench-cold-start: $(VENV)/dev.stamp ## import time of each function from the asset that is deployed, and its size
 	$(BIN)/python -m benchmarks.cold_start
 
+bench-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## tasks per second and step latency of the stage deployed on the emulator of AWS
+	$(BIN)/python -m benchmarks.deployed
+
 bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (fetches it with Maven, 458 MB)
 	$(BIN)/python -m benchmarks.peer
 
 lock: $(VENV)/run.stamp ## pin the requirements anew, with hashes and without addresses
-	cd requirements && for f in uv server sdk dev emulator lambda infra; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
+	cd requirements && for f in uv server sdk dev emulator cloud lambda infra; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
 	cp requirements/emulator.txt functions/batuta_server/local/emulator-requirements.txt
 
 wheels: $(VENV)/dev.stamp ## build the three wheels into dist/

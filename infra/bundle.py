@@ -54,7 +54,7 @@ class BundleError(Exception):
 def build(arch: str, target: Path | None = None) -> Path:
     """The folder to give to Lambda; what is there from the same inputs is left as it is. Raises BundleError."""
     target = target or _ROOT / "build" / f"lambda-{arch}"
-    compiler = _compiler()
+    compiler = find_python()
     stamp = target.with_name(f"{target.name}.inputs")
     inputs = _hash_of_inputs(arch, compiler)
     if target.is_dir() and stamp.is_file() and stamp.read_text() == inputs:
@@ -138,7 +138,7 @@ def _describe(project: Path, target: Path) -> None:
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: {said['version']}\n")
 
 
-def _compiler() -> str | None:
+def find_python() -> str | None:
     """A Python of the runtime's version: compiled files are of one version's own make."""
     return next((found for found in _pythons() if _version(found) == PYTHON), None)
 

@@ -1,12 +1,25 @@
-"""Plays the recordings of the real Conductor against a local server: ``python -m tests.golden.play [GLOB ...]``."""
+"""Plays the recordings of the real Conductor against a server: ``python -m tests.golden.play [--deployed] [GLOB ...]``.
+
+Without ``--deployed`` it is a local server, else a stage that is deployed for it on the emulator of AWS, with IAM enforced; a proxy
+signs what the driver asks for with an operator's key.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
 
 from batuta_server.local.server import LocalServer
 from tests.shared import IS_ALL_REQUIRED, NOT_TESTED, SHARED
+
+_MAX_S = 600
+# A deployed stage decides in some 30 ms, one batch after another (the emulator's FIFO queues), so fewer scenarios at a time and more
+# patience before it counts as being at rest.
+_DEPLOYED = ("--jobs", "4", "--settle-ms", "800")
 
 
 def main() -> int:
@@ -16,22 +29,49 @@ def main() -> int:
             sys.exit(f"golden: {golden} is missing")
         print(f"golden: {NOT_TESTED}, no recordings at {golden}; set BATUTA_SHARED")
         return 0
-    chosen = [item for glob in sys.argv[1:] for item in ("--only", glob)] or ["--list", str(golden / "spine.txt")]
+    arguments = sys.argv[1:]
+    is_deployed = "--deployed" in arguments
+    globs = [argument for argument in arguments if argument != "--deployed"]
+    chosen = [item for glob in globs for item in ("--only", glob)] or ["--list", str(golden / "spine.txt")]
+    try:
+        with _deployed() if is_deployed else _local() as url:
+            return play(url, [*chosen, *(_DEPLOYED if is_deployed else ())])
+    except pytest.skip.Exception as missing:  # no node, say
+        print(f"golden: {missing}")
+        return 0
+
+
+def play(url: str, chosen: Sequence[str]) -> int:
+    golden = SHARED / "golden"
+    command = [sys.executable, str(golden / "run.py"), "compare", "--server", f"{url}/api", "--expected", str(golden / "expected")]
+    return subprocess.run([*command, "--handler-wait", "0", *chosen], check=False, timeout=_MAX_S).returncode
+
+
+@contextmanager
+def _local() -> Iterator[str]:
     server = LocalServer(0)
     server.start()
     try:
-        command = [
-            sys.executable,
-            str(golden / "run.py"),
-            "compare",
-            "--server",
-            f"{server.url}/api",
-            "--expected",
-            str(golden / "expected"),
-        ]
-        return subprocess.run([*command, "--handler-wait", "0", *chosen], check=False).returncode
+        yield server.url
     finally:
         server.stop()
+
+
+@contextmanager
+def _deployed() -> Iterator[str]:
+    from tests.e2e.cloud import Cloud, Deployment  # they need CDK
+    from tests.e2e.signing import SigningProxy
+
+    cloud = Cloud()
+    try:
+        deployment = Deployment(cloud)
+        assembly = deployment.synth()
+        deployment.bootstrap(assembly)
+        deployment.deploy(assembly)
+        with SigningProxy(deployment.url, deployment.operator_key()) as proxy:
+            yield proxy.url
+    finally:
+        cloud.stop()
 
 
 if __name__ == "__main__":

@@ -120,6 +120,9 @@ def test_a_service_that_throttles_is_503_and_may_be_tried_again(api: Api, site: 
     body = json.loads(answer["body"])
     assert (answer["statusCode"], body["code"], body["retryable"]) == (503, "unavailable", True)
     assert site in body["message"]
+    (failed,) = [facts for name, facts in api.log.lines if name == "request_failed"]  # the caller is not the only one who hears of it
+    assert failed["namespace"] == "default"
+    assert site in str(failed["error"])
 
 
 def test_each_request_is_one_line_without_its_query_or_body(api: Api) -> None:
