@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+ORDER = ROOT / "examples" / "order"
 
 WORKER = """
 from batuta import Worker, task
@@ -52,15 +53,16 @@ def test_the_wheels_alone_are_enough(tmp_path: Path) -> None:
     server = subprocess.Popen(
         [tmp_path / "empty/bin/batuta", "dev", "--port", "0"], cwd=tmp_path, env=home, stdout=subprocess.PIPE, text=True
     )
-    worker = None
+    workers: list[subprocess.Popen[bytes]] = []
     try:
         assert server.stdout is not None
         url = next(line.partition("BATUTA_URL=")[2].strip() for line in server.stdout if "BATUTA_URL=" in line)
-        worker = subprocess.Popen([python, "-c", WORKER], cwd=tmp_path, env={**home, "BATUTA_URL": url})
+        for program in (["-c", WORKER], [str(ORDER / "worker.py")]):
+            workers.append(subprocess.Popen([python, *program], cwd=tmp_path, env={**home, "BATUTA_URL": url}))
         assert run(python, "-c", CLIENT, BATUTA_URL=url) == "{'x': 42}\n"
+        assert "COMPLETED" in run(python, ORDER / "run.py", BATUTA_URL=url)
     finally:
-        for process in (worker, server):
-            if process is not None:
-                process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=40)
+        for process in (*workers, server):
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=40)
     assert server.returncode == 0
