@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from batuta_core.model.error import BatutaError
 
-SERVICE = "batuta"
+SERVICE = "batuta_server"  # also the name of the logger: "batuta" is that of the SDK
 METRICS_NAMESPACE = "Batuta"
 
 # Keys of log lines. These three stand for the same thing in every line of every function.
