@@ -10,13 +10,13 @@ import pytest
 
 from batuta_core.engine.ports import Log
 from batuta_core.model.error import Unavailable
-from batuta_server.telemetry import PowertoolsLog
+from batuta_server.telemetry import SERVICE, PowertoolsLog
 
 
 @pytest.fixture(autouse=True)
 def _logger_writes_to_this_test() -> None:
     """Powertools makes one logger per process, which keeps the standard output that it found."""
-    logging.Logger.manager.loggerDict.pop("batuta", None)
+    logging.Logger.manager.loggerDict.pop(SERVICE, None)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
