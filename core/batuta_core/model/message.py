@@ -277,9 +277,12 @@ def _refuse_number(text: str) -> float:
     raise ValueError(f"{text[:20]} is no number in our JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse_number, parse_float=_finite)  # made once: that takes as long as a message
+
+
 def _load(text: str) -> Mapping[str, Any]:
     try:
-        data = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        data = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:  # what we write is nested far less deep than the parser bears
         raise NotOurs("not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("v"), int):

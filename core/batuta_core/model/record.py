@@ -379,12 +379,15 @@ class Record:
         )
 
     def to_json(self) -> bytes:
-        return json.dumps(self.to_dict(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return _ENCODER.encode(self.to_dict()).encode("utf-8", "surrogatepass")
 
     @classmethod
     def from_json(cls, plain: bytes) -> Record:
         """Raises NewerSchema for a record that a newer version wrote."""
         return cls.from_dict(json.loads(plain.decode("utf-8", "surrogatepass")))
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def _pair(data: Sequence[int]) -> tuple[int, int]:
