@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_the_wheels_alone_are_enough(tmp_path: Path) -> None:
     server = subprocess.Popen(
         [tmp_path / "empty/bin/batuta", "dev", "--port", "0"], cwd=tmp_path, env=home, stdout=subprocess.PIPE, text=True
     )
-    workers: list[subprocess.Popen[bytes]] = []
+    workers: list[subprocess.Popen[Any]] = []
     try:
         assert server.stdout is not None
         url = next(line.partition("BATUTA_URL=")[2].strip() for line in server.stdout if "BATUTA_URL=" in line)
@@ -62,7 +63,7 @@ def test_the_wheels_alone_are_enough(tmp_path: Path) -> None:
         assert run(python, "-c", CLIENT, BATUTA_URL=url) == "{'x': 42}\n"
         assert "COMPLETED" in run(python, ORDER / "run.py", BATUTA_URL=url)
     finally:
-        for process in (*workers, server):
+        for process in [*workers, server]:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=40)
     assert server.returncode == 0
