@@ -125,14 +125,15 @@ _add(
 _add(
     "no-redispatch-on-redelivery",
     "batuta_core.engine.advance",
-    "if newest and (is_redelivered or (tries > 0 and is_known)) else ()",
-    "if newest and (tries > 0 and is_known) else ()",
+    "if newest and (is_redelivered or (was_refused and is_known)) else ()",
+    "if newest and (was_refused and is_known) else ()",
     "a crash between commit and dispatch is never made good",
 )
 _add(
     "no-redispatch-after-a-refusal",
     "batuta_core.engine.advance",
-    """            if refused.existing.to_json() != record.to_json():  # else it is our own, from a write whose reply was lost
+    """            if refused.existing.to_json() != record.to_json():
+                was_refused = True
                 ports.clock.pause(tries)
                 newest = ports.journal.newest(execution)
                 continue
@@ -256,8 +257,8 @@ _add(
 _add(
     "refused-glance-taken-for-done",
     "batuta_core.engine.advance",
-    """        if refused.existing.to_json() != plain:
-            return None
+    """        if refused.existing.to_json() != plain:  # else it is our own, from a write whose reply was lost
+            raise
     dispatch(ports, execution, record, record.commands)
     return record
 
@@ -270,6 +271,19 @@ def _commit(""",
 
 def _commit(""",
     "what another decision was made of is dropped",
+)
+_add(
+    "refusal-of-a-glance-forgotten",
+    "batuta_core.engine.advance",
+    """        except Refused:
+            was_refused = True
+        else:
+""",
+    """        except Refused:
+            pass
+        else:
+""",
+    "what another delivery committed, and died before it was done, is left to nobody",
 )
 _add(
     "dead-letter-of-an-old-message-counted",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 from batuta_core.engine import advance, catalog, operate, timers
-from batuta_core.engine.ports import FarTimer
+from batuta_core.engine.ports import FarTimer, Journal, Queues
 from batuta_core.engine.start import StartRequest, start
-from batuta_core.model.event import TaskDeadLettered, TimerFired
+from batuta_core.model.event import TaskDeadLettered, TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
-from batuta_core.simulator.faults import Fault, Faults
+from batuta_core.simulator.faults import Crash, Fault, Faults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
@@ -129,6 +132,46 @@ def a_task_of_a_dead_worker_is_finished_by_another() -> None:
     record = watcher.last[execution]
     require(record.head.status.value == "COMPLETED", "another worker finishes it", record.head)
     require(record.at_ms - died_ms[0] <= 31_000, "within the lease", record.at_ms - died_ms[0])
+
+
+class Overtaken:
+    """The journal of a delivery that another of the same message overtakes just before it writes; the other one dies when it has
+    committed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._was_overtaken = False
+
+    def append(self, execution: ExecutionId, record: Record, plain: bytes) -> None:
+        if not self._was_overtaken:
+            self._was_overtaken = True
+            self._world.now_ms += 31_000
+            with contextlib.suppress(Crash):
+                advance.advance(replace(self._world.plain, queues=cast(Queues, Gone())), execution, record.events, is_redelivered=True)
+        self._world.journal.append(execution, record, plain)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world.journal, name)
+
+
+class Gone:
+    """The queues of a process that dies before it sends anything."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Crash(name)
+
+
+def a_delivery_does_what_its_dead_twin_committed() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    workload.tasks.append({**workload.tasks[0], "name": "w0_t1", "taskReferenceName": "t1"})
+    world = _world(workload, watcher)
+    execution = _start(world, workload)
+    done = TaskUpdated(place=watcher.last[execution].head.open["t0"].place, status=TaskStatus.COMPLETED)
+    advance.advance(replace(world.plain, journal=cast(Journal, Overtaken(world))), execution, [done], is_redelivered=False)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "what the dead one committed is done", watcher.last[execution].head)
 
 
 def a_far_timer_written_while_its_minute_is_moved_is_seen() -> None:
@@ -304,6 +347,7 @@ SCENARIOS: list[Scenario] = [
     a_repeated_dead_letter_fails_no_task,
     five_lost_leases_fail_an_attempt,
     a_task_of_a_dead_worker_is_finished_by_another,
+    a_delivery_does_what_its_dead_twin_committed,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
     a_call_that_ends_well_vouches_for_none_before_it,

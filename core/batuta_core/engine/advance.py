@@ -20,7 +20,7 @@ from batuta_core.engine.fetch import JournalGap, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, WriteSummary
-from batuta_core.model.error import BatutaError, NewerSchema, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
+from batuta_core.model.error import BatutaError, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId
@@ -35,13 +35,18 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
     ``is_redelivered``: one of the messages was received before, so an earlier try may have died after its commit.
     """
     events = [item for item in inbound if not isinstance(item, GuardFired)]
+    was_refused = False
     if len(events) == len(inbound) and not is_redelivered:
-        record = _at_a_glance(ports, execution, events)
-        if record is not None:
-            return record
+        try:
+            record = _at_a_glance(ports, execution, events)
+        except Refused:
+            was_refused = True
+        else:
+            if record is not None:
+                return record
     newest = ports.journal.newest(execution)
     if events:
-        newest = _commit(ports, execution, newest, events, is_redelivered=is_redelivered)
+        newest = _commit(ports, execution, newest, events, is_redelivered=is_redelivered, was_refused=was_refused)
     for item in inbound:
         if isinstance(item, GuardFired) and newest is not None:
             _look_after(ports, execution, newest, item.record)
@@ -52,7 +57,7 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
     """Decides on a head that may be an old one: reading it so costs half, and the conditional write tells.
 
     Where nothing is written, nothing may be concluded either: an event that says nothing to an old head may say something to the
-    newest. None then, and for a write that was refused.
+    newest. None then. Raises Refused when somebody else's record is there.
     """
     try:
         glanced = ports.journal.glance(execution)
@@ -67,13 +72,15 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
     try:
         ports.journal.append(execution, record, plain)
     except Refused as refused:
-        if refused.existing.to_json() != plain:
-            return None
+        if refused.existing.to_json() != plain:  # else it is our own, from a write whose reply was lost
+            raise
     dispatch(ports, execution, record, record.commands)
     return record
 
 
-def _commit(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event], *, is_redelivered: bool) -> Record | None:
+def _commit(
+    ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event], *, is_redelivered: bool, was_refused: bool
+) -> Record | None:
     for tries in range(_TRIES):
         if newest is None:
             events = _from_the_start(events)
@@ -81,7 +88,7 @@ def _commit(ports: Ports, execution: ExecutionId, newest: Record | None, events:
                 return None  # results for an execution that was removed, or never was
         decision = decide_with(ports, execution, newest, events)
         is_known = decision.record is None or len(decision.record.events) < len(events)
-        again = open_commands(newest.head) if newest and (is_redelivered or (tries > 0 and is_known)) else ()
+        again = open_commands(newest.head) if newest and (is_redelivered or (was_refused and is_known)) else ()
         if decision.record is None:
             if newest and again:
                 dispatch(ports, execution, newest, again)
@@ -90,7 +97,8 @@ def _commit(ports: Ports, execution: ExecutionId, newest: Record | None, events:
         try:
             ports.journal.append(execution, record, raw)
         except Refused as refused:
-            if refused.existing.to_json() != record.to_json():  # else it is our own, from a write whose reply was lost
+            if refused.existing.to_json() != record.to_json():
+                was_refused = True
                 ports.clock.pause(tries)
                 newest = ports.journal.newest(execution)
                 continue
@@ -159,12 +167,13 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
             continue
         try:
             message = InboxMessage.parse(received.text, ports.signer)
-        except NewerSchema:
-            failed.append(received.message_id)
-            waiting.add(received.group)
-            continue
         except (NotOurs, TokenRefused) as error:
             ports.log.warning("message_refused", queue="decider", message_id=received.message_id, error=str(error))
+            continue
+        except BatutaError as error:  # it cannot be read yet: newer than this code, or the keys to check it by did not come
+            ports.log.warning("message_waits", queue="decider", message_id=received.message_id, error=str(error))
+            failed.append(received.message_id)
+            waiting.add(received.group)
             continue
         group = groups.setdefault(message.execution, _Group())
         group.inbound.append(message.event)
@@ -200,11 +209,11 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
     the message is dealt with."""
     try:
         message = InboxMessage.parse(received.text, ports.signer)
-    except NewerSchema:
-        return False
     except (NotOurs, TokenRefused) as error:
         ports.log.warning("message_refused", queue="dead-letters", message_id=received.message_id, error=str(error))
         return True
+    except BatutaError:  # it cannot be read yet
+        return False
     try:
         advance(ports, message.execution, [message.event], is_redelivered=True)
     except Exception as error:

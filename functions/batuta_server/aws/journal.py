@@ -32,7 +32,10 @@ class DynamoJournal:
         self._firsts: LruCache[ExecutionId, tuple[float, bytes]] = LruCache(_FIRSTS_KEPT)  # since when (monotonic), the JSON
 
     def newest(self, execution: ExecutionId) -> Record | None:
-        return self._last(execution, is_consistent=True)
+        try:
+            return self._last(execution, is_consistent=True)
+        except WorkflowNotFound:  # a removal came in between, whose last record needs no first one
+            return self._last(execution, is_consistent=True)
 
     def glance(self, execution: ExecutionId) -> Record | None:
         return self._last(execution, is_consistent=False)

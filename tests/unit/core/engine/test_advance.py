@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
@@ -9,10 +12,12 @@ from batuta_core.engine.advance import advance, advance_alone, advance_batch
 from batuta_core.engine.dispatch import open_commands
 from batuta_core.engine.ports import Incoming
 from batuta_core.model.command import ArmTimer, EnqueueTask, WriteSummary
+from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.token import Signer
 
 UNKNOWN = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-000000000000")
 DONE = TaskUpdated(place=TaskPlace(1, 0), status=TaskStatus.COMPLETED)
@@ -106,6 +111,26 @@ def test_a_worker_cannot_report_on_anothers_task(server: Server) -> None:
 
 def test_a_message_of_a_newer_version_comes_again(server: Server) -> None:
     assert advance_batch(server.ports, [Incoming("new", '{"v":2}', "r", 1)]) == ["new"]
+
+
+def test_messages_wait_in_order_for_the_keys_that_check_them_and_hold_up_nobody(server: Server) -> None:
+    execution, other = server.start(), server.start()
+    new_key = Signer([b"a key that is not known here"])
+
+    def unreachable() -> Sequence[bytes]:
+        raise Unavailable("the parameter store does not answer")
+
+    ports = replace(server.ports, signer=Signer([b"the simulator's only key"], renew=unreachable))
+    text = InboxMessage(execution=execution, event=DONE).to_text(new_key)
+    behind = incoming(server, execution, WorkflowTerminated(op="x"), "behind")
+    batch = [
+        Incoming("unknown", text, "r", 1, group="g"),
+        replace(behind, group="g"),
+        replace(incoming(server, other, DONE, "other"), group="h"),
+    ]
+    assert advance_batch(ports, batch) == ["unknown", "behind"]
+    assert (server.newest(execution).seq, server.newest(other).seq) == (1, 2)
+    assert not advance_alone(ports, batch[0])
 
 
 def test_of_an_execution_that_cannot_be_decided_all_messages_come_again_and_of_others_none(server: Server) -> None:

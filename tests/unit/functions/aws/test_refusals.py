@@ -12,7 +12,9 @@ from tests.unit.functions.aws.scripted import HANG_UP, Request, Script, Scripted
 
 from batuta_core.engine.ports import Outgoing, QueueMissing, Refused
 from batuta_core.model.error import BatutaError, DefinitionExists, ResourceMissing, Unavailable
+from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import needs_first, pack
 from batuta_server.aws import queues as queues_module
 from batuta_server.aws import transport as transport_module
 from batuta_server.aws.definitions import DynamoDefinitions
@@ -293,3 +295,23 @@ def test_chunks_of_a_registration_stay_below_the_quotas(serve: Any) -> None:
     definitions(transport).put_tasks("shop", [{"name": f"t{place}"} for place in range(230)])
     counts = [len(request.body["TransactItems"]) for request in server.requests]
     assert counts == [100, 100, 33], "99 definitions and the revision"
+
+
+def test_the_newest_record_of_an_execution_that_is_just_being_removed_is_its_tombstone(serve: Any) -> None:
+    """A record that is stored against the first one, which a removal deletes between the two reads."""
+    first = record(1, "padding " * 200)
+    second = record(2, "padding " * 200)
+    tombstone = record(3, "", WorkflowStatus.REMOVED)
+    items = {2: pack(second, second.to_json(), first.to_json()), 3: pack(tombstone, tombstone.to_json())}
+    assert needs_first(items[2])
+    shown = iter([2, 3])
+
+    def script(request: Request) -> tuple[int, Any]:
+        if request.operation == "GetItem":
+            return 200, {}
+        seq = next(shown)
+        return 200, {"Items": [{"pk": {"S": str(EXECUTION)}, "seq": {"N": str(seq)}, "b": binary(items[seq])}]}
+
+    server, transport = serve(script)
+    assert DynamoJournal(Table(transport, "table")).newest(EXECUTION) == tombstone
+    assert server.operations == ["Query", "GetItem", "Query"]
