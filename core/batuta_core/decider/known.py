@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from batuta_core.model.payload import PayloadRef
@@ -31,6 +32,31 @@ class NotStartable(NamedTuple):
     reason: str
 
 
+class Language(StrEnum):
+    """What users write scripts in. The value of a jq script is the list of all that it gives out."""
+
+    JAVASCRIPT = "javascript"
+    JQ = "jq"
+
+
+class Script(NamedTuple):
+    """A user's script and all that it sees, so that its value is the same whenever it is run: a replay runs it again."""
+
+    language: Language
+    source: str
+    input: str  # JSON
+    now_ms: int  # what its clock says
+    seed: str  # where its random numbers come from
+
+
+class ScriptResult(NamedTuple):
+    """``error`` says why there is no value; ``is_late``: because it took longer than a script may."""
+
+    value: Any = None
+    error: str | None = None
+    is_late: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the engine has fetched so far. Records and payloads never change, so they may come from a cache."""
@@ -38,6 +64,7 @@ class Known:
     records: Mapping[int, Record] = field(default_factory=dict)
     payloads: Mapping[str, Any] = field(default_factory=dict)
     definitions: Mapping[DefinitionName, FoundDefinition | NotStartable] = field(default_factory=dict)
+    scripts: Mapping[Script, ScriptResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,7 @@ class Needs:
     records: frozenset[int] = frozenset()
     payloads: frozenset[PayloadRef] = frozenset()
     definitions: frozenset[DefinitionName] = frozenset()
+    scripts: frozenset[Script] = frozenset()
 
 
 class Missing(Exception):

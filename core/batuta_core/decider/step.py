@@ -6,6 +6,7 @@ opened without a place in the record, or ended without being findable afterwards
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import timeout, view
 from batuta_core.decider.expression.template import Template
-from batuta_core.decider.known import Known, Missing, Needs
+from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
 from batuta_core.model.event import Event, TaskPlace
@@ -191,6 +192,14 @@ class Step:
             if found.get(key) is None:
                 found[key] = raw
         return found
+
+    def run_script(self, language: Language, source: str, given: Mapping[str, Any]) -> ScriptResult:
+        """The value of a user's script that sees ``given``, or why it has none."""
+        text = json.dumps(given, separators=(",", ":"))
+        script = Script(language, source, text, self.now_ms, self.task_id_at(self.next_place()))
+        if script not in self.known.scripts:
+            raise Missing(Needs(scripts=frozenset((script,))))
+        return self.known.scripts[script]
 
     def field(self, root: str, name: str) -> Any:
         if root == "workflow":

@@ -132,14 +132,16 @@ def _fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> 
         raise JournalGap(f"{execution}: the journal lacks records {sorted(missing)}")
     payloads = {**known.payloads, **{ref.key: read_payload(ports, execution, ref) for ref in needs.payloads}}
     definitions = dict(known.definitions)
-    for wanted in needs.definitions:
+    for name in needs.definitions:
         try:
-            definitions[wanted] = ports.catalog.require(ports, execution.namespace, wanted)
+            definitions[name] = ports.catalog.require(ports, execution.namespace, name)
         except BatutaError as error:
             if error.retryable:
                 raise
-            definitions[wanted] = NotStartable(error.message)
-    return Known(records, payloads, definitions)
+            definitions[name] = NotStartable(error.message)
+    wanted = sorted(needs.scripts)
+    scripts = {**known.scripts, **dict(zip(wanted, ports.scripts.run(wanted), strict=True))} if wanted else known.scripts
+    return Known(records, payloads, definitions, scripts)
 
 
 # --- payloads of records

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.model.error import ResourceMissing, StaleHead
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
@@ -294,6 +295,20 @@ class Logs(Protocol):
     def purge(self, execution: ExecutionId) -> None: ...
 
 
+class Scripts(Protocol):
+    """Where users' scripts are run, apart from everything else."""
+
+    def run(self, scripts: Sequence[Script]) -> Sequence[ScriptResult]:
+        """A result for each, in order. What a script does wrong is a result; raises Unavailable when none could be run."""
+
+
+class NoScripts:
+    """Where nothing can run scripts."""
+
+    def run(self, scripts: Sequence[Script]) -> Sequence[ScriptResult]:
+        return [ScriptResult(error=f"nothing here runs {script.language.value}") for script in scripts]
+
+
 class Clock(Protocol):
     def now_ms(self) -> int: ...
 
@@ -329,6 +344,7 @@ class Ports:
     signer: Signer
     catalog: Catalog
     cache: Cache
+    scripts: Scripts = field(default_factory=lambda: NoScripts())
     retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
     log: Log = field(default_factory=lambda: NullLog())
 

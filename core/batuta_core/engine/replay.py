@@ -16,7 +16,7 @@ from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, No
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.engine.fetch import read_payload, with_slots
 from batuta_core.engine.operate import not_found
-from batuta_core.engine.ports import Ports
+from batuta_core.engine.ports import NoScripts, Ports, Scripts
 from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
 from batuta_core.model.error import InvalidInput, NewerSchema
@@ -92,13 +92,13 @@ def export(ports: Ports, execution: ExecutionId) -> Export:
     return Export(execution=execution, definition=definition, records=records, payloads=payloads)
 
 
-def replay(exported: Export) -> Difference | None:
-    """Decides every record again from what came before it. None: all come out as they are."""
+def replay(exported: Export, scripts: Scripts | None = None) -> Difference | None:
+    """Decides every record again from what came before it, running its scripts again. None: all come out as they are."""
     graph = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
     records = {record.seq: _whole(exported, record) for record in exported.records}
     before: Record | None = None
     for expected in records.values():
-        found = _again(exported, records, graph, before, expected)
+        found = _again(exported, records, graph, before, expected, scripts or NoScripts())
         if found is None or found.to_json() != expected.to_json():
             return Difference(expected, found)
         before = expected
@@ -110,7 +110,9 @@ def _whole(exported: Export, record: Record) -> Record:
     return with_slots(record, lambda value: exported.payloads[value.key] if isinstance(value, PayloadRef) else value)
 
 
-def _again(exported: Export, records: Mapping[int, Record], graph: Graph, before: Record | None, expected: Record) -> Record | None:
+def _again(
+    exported: Export, records: Mapping[int, Record], graph: Graph, before: Record | None, expected: Record, scripts: Scripts
+) -> Record | None:
     known = Known(records={before.seq: before} if before else {})
     head, seq = (before.head, before.seq) if before else (None, 0)
     while True:
@@ -121,6 +123,7 @@ def _again(exported: Export, records: Mapping[int, Record], graph: Graph, before
             {**known.records, **{number: records[number] for number in answer.records}},
             {**known.payloads, **{ref.key: exported.payloads[ref.key] for ref in answer.payloads}},
             {**known.definitions, **{wanted: _definition(expected, wanted) for wanted in answer.definitions}},
+            {**known.scripts, **{script: scripts.run([script])[0] for script in answer.scripts}},
         )
     if answer.record is None:
         return None
