@@ -70,7 +70,7 @@ class Interpreter:
         return Result(self.status, self.output, self.variables, self.tasks, self.all_inputs)
 
     # Scope of expressions
-    def field(self, root: str, name: str) -> Any:
+    def field(self, root: str, name: str, key: str | None = None) -> Any:
         if root == "workflow":
             return {"input": self.input, "variables": self.variables, "output": {}}.get(name)
         if root in self.hidden or root not in self.outputs:

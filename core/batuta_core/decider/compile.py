@@ -9,7 +9,7 @@ output somewhat longer than needed, never shorter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batuta_core.decider.expression.template import Template
@@ -27,7 +27,10 @@ class Node:
 
     ref: str
     position: int
+    end: int  # the position behind all that is inside of it
     next: str | None  # the reference name that follows; None: the end
+    loop: str | None = None  # the innermost DO_WHILE around it
+    fork: str | None = None  # of a JOIN: the fork before it
     task: WorkflowTask
     type: TaskType
     definition: TaskDefinition
@@ -84,9 +87,20 @@ class Graph:
     def version(self) -> int:
         return int(self.definition["version"])
 
+    waiting: tuple[str, ...]  # those whose tasks end when others have ended: joins and loops
+
     def node(self, ref: str) -> Node:
         """The node of a task's reference name."""
         return self.nodes[ref]
+
+    def find(self, shown_ref: str) -> Node | None:
+        """The node of a task by the name that Conductor shows: in a loop with the number of the iteration."""
+        return self.nodes.get(shown_ref) or self.nodes.get(shown_ref.rpartition("__")[0])
+
+    def is_inside(self, ref: str, outer: Node) -> bool:
+        """Whether ``ref`` is a task inside of ``outer``."""
+        node = self.nodes.get(ref)
+        return node is not None and outer.position < node.position < outer.end
 
     def is_live(self, ref: str, position: int) -> bool:
         """Whether a node at ``position`` or behind it may read the output of ``ref``."""
@@ -99,13 +113,15 @@ class _Compiler:
         self.last_read: dict[str, int] = {}
         self.is_all_read = False
 
-    def add_list(self, tasks: Sequence[WorkflowTask], after: str | None) -> None:
+    def add_list(self, tasks: Sequence[WorkflowTask], after: str | None, loop: str | None = None) -> None:
         # Bottom up would number backwards; so each task learns its follower from the list, then its children are added.
         for place, task in enumerate(tasks):
             follower = tasks[place + 1]["taskReferenceName"] if place + 1 < len(tasks) else after
-            self.add(task, follower)
+            before = tasks[place - 1] if place else None
+            fork = before["taskReferenceName"] if before and task_type(before["type"]).is_fork else None
+            self.add(task, follower, loop, fork)
 
-    def add(self, task: WorkflowTask, follower: str | None) -> None:
+    def add(self, task: WorkflowTask, follower: str | None, loop: str | None, fork: str | None) -> None:
         kind = task_type(task["type"])
         definition = TaskDefinition.from_dict(task["taskDefinition"])
         defaults = definition.input_template if kind.has_input_template else _NO_TEMPLATE
@@ -114,7 +130,10 @@ class _Compiler:
         node = Node(
             ref=task["taskReferenceName"],
             position=len(self.nodes),
+            end=len(self.nodes) + 1,
             next=follower,
+            loop=loop,
+            fork=fork,
             task=task,
             type=kind,
             definition=definition,
@@ -127,8 +146,12 @@ class _Compiler:
         )
         self.nodes[node.ref] = node
         self.read(node.inputs, node.position)
+        for ref in kind.looks_at(task):
+            self.last_read[ref] = max(self.last_read.get(ref, -1), node.position)
         for _path, children in kind.children(task):
-            self.add_list(children, kind.after_children(task, follower))
+            self.add_list(children, kind.after_children(task, follower), node.ref if kind.is_loop else loop)
+        if len(self.nodes) > node.end:
+            self.nodes[node.ref] = replace(node, end=len(self.nodes))
 
     def read(self, template: Template, position: int) -> None:
         self.is_all_read = self.is_all_read or template.is_dynamic
@@ -151,6 +174,7 @@ def compile_definition(frozen: Mapping[str, Any], content_hash: str) -> Graph:
         outputs=outputs,
         last_read=compiler.last_read,
         is_all_read=compiler.is_all_read,
+        waiting=tuple(ref for ref, node in compiler.nodes.items() if node.type.is_waiting),
         timeout_ms=frozen["timeoutSeconds"] * 1000,
         is_timeout_fatal=frozen["timeoutPolicy"] == "TIME_OUT_WF",
     )

@@ -191,13 +191,26 @@ def _miss_workflow_deadline(step: Step) -> bool:
 
 def _run(step: Step) -> None:
     """Lets the flow go on until only outside work is left."""
-    while step.todo and step.is_running:
+    while step.is_running and (step.todo or _look(step)):
+        if not step.todo:
+            continue
         ref, hidden = step.todo.popleft()
         node = step.graph.node(ref)
         try:
             node.type.begin(step, node, hidden)
         except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
             outcome.local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
+
+
+def _look(step: Step) -> bool:
+    """Has the joins and loops look at what has ended since they did: whether one of them went on. Where nothing else is open
+    they are asked once more, since what they wait for cannot come any more."""
+    if not step.has_news or not step.graph.waiting:
+        return False
+    step.has_news = False
+    waiting = [step.graph.node(ref) for ref in reversed(step.graph.waiting) if ref in step.open]  # the innermost first
+    chances = (False, True) if len(waiting) == len(step.open) else (False,)
+    return any(node.type.look(step, node, step.open[node.ref], is_last_chance=last) for last in chances for node in waiting)
 
 
 def _burst(step: Step) -> tuple[int, int]:

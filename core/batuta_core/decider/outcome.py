@@ -47,13 +47,13 @@ def task_failed(
     is_over_budget = can_retry and total_ms > 0 and elapsed_ms >= total_ms
     if can_retry and not is_over_budget:
         step.close_task(task, status, output=output, output_event=output_event, reason=reason, is_retried=True)
-        _note_failed(step, task.ref, status)
+        _note_failed(step, task.shown_ref, status)
         _retry(step, node, task, reason)
         return
     is_tolerated = (node.is_optional or node.is_permissive) and not is_over_budget
     shown = TaskStatus.COMPLETED_WITH_ERRORS if is_tolerated and node.is_optional else status
     ended = step.close_task(task, shown, output=output, output_event=output_event, reason=reason)
-    _note_failed(step, task.ref, shown)
+    _note_failed(step, task.shown_ref, shown)
     _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated, over_budget_ms=elapsed_ms if is_over_budget else 0)
 
 
@@ -62,7 +62,7 @@ def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatu
     is_tolerated = node.is_optional or node.is_permissive
     shown = TaskStatus.COMPLETED_WITH_ERRORS if node.is_optional else status
     ended = step.local_task(node, shown, task_input, reason=reason)
-    _note_failed(step, node.ref, shown)
+    _note_failed(step, step.shown_ref(node), shown)
     _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated)
 
 
@@ -142,7 +142,7 @@ def finish(
     ``is_failure_handled``: the failure workflow runs unless ``status`` is COMPLETED; a user's terminate leaves it out.
     """
     _cancel_open_tasks(step)
-    step.output = _workflow_output(step, failed) if output is None else output
+    step.output = _workflow_output(step) if output is None else output
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step))
     if status is not WorkflowStatus.COMPLETED and is_failure_handled:
@@ -179,7 +179,7 @@ def _cancel_open_tasks(step: Step) -> None:
         step.close_task(task, TaskStatus.CANCELED)
 
 
-def _workflow_output(step: Step, failed: Ended | None) -> Any:
+def _workflow_output(step: Step) -> Any:
     if step.graph.outputs is not None:
         try:
             output = step.evaluate(step.graph.outputs)
@@ -187,7 +187,7 @@ def _workflow_output(step: Step, failed: Ended | None) -> Any:
             return output
         except PayloadTooLarge as error:
             return {"error": error.message}
-    source = failed or step.last_task
+    source = step.last_task
     if source is None:
         return {}
     return output_in(step.reader.record(source.output_record), source.number) or {}

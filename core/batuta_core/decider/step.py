@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import timeout, view
 from batuta_core.decider.expression.template import Template
 from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
+from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
 from batuta_core.model.event import Event, TaskPlace
@@ -65,6 +66,7 @@ class Step:
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
         self.todo: deque[tuple[str, frozenset[str]]] = deque()
+        self.has_news = False  # a task has ended since those were looked at that wait for others
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -81,6 +83,10 @@ class Step:
         if ref is not None:
             self.todo.append((ref, hidden))
 
+    def go_into(self, refs: Sequence[str], hidden: frozenset[str]) -> None:
+        """``refs`` come next, in this order and before whatever else is to come."""
+        self.todo.extendleft((ref, hidden) for ref in reversed(refs))
+
     def command(self, command: Command) -> None:
         self.draft.commands.append(command)
 
@@ -96,6 +102,8 @@ class Step:
     def open_task(self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> OpenTask:
         """Adds ``task`` (made with ``new_task``) with its input; ``extra`` are more fields for the execution's view."""
         fields: dict[str, Any] = {"ref": task.ref, "status": task.status}
+        if task.iteration:
+            fields["iteration"] = task.iteration
         if task.attempt > 1:
             fields["attempt"] = task.attempt
             fields["first_scheduled_ms"] = task.first_scheduled_ms
@@ -114,7 +122,23 @@ class Step:
 
     def new_task(self, node: Node, **fields: Any) -> OpenTask:
         """An open task of ``node`` in the next place of this record; not yet added."""
-        return OpenTask(ref=node.ref, number=self.task_count + 1, place=self.next_place(), scheduled_ms=self.now_ms, **fields)
+        return OpenTask(
+            ref=node.ref,
+            number=self.task_count + 1,
+            place=self.next_place(),
+            scheduled_ms=self.now_ms,
+            iteration=self.iteration_of(node),
+            **fields,
+        )
+
+    def shown_ref(self, node: Node) -> str:
+        """The reference name of the next task of ``node``, as Conductor shows it."""
+        iteration = self.iteration_of(node)
+        return f"{node.ref}__{iteration}" if iteration else node.ref
+
+    def iteration_of(self, node: Node) -> int:
+        """Of the loop around ``node``; 0 where there is none."""
+        return self.open[node.loop].rounds if node.loop else 0
 
     def keep(self, node: Node, task: OpenTask) -> OpenTask:
         """Puts a changed open task back, its deadline made anew."""
@@ -159,6 +183,8 @@ class Step:
         self.task_count += 1
         self._scheduled_here += 1
         fields: dict[str, Any] = {"ref": node.ref, "status": status, "started_ms": self.now_ms}
+        if iteration := self.iteration_of(node):
+            fields["iteration"] = iteration
         if reason is not None:
             fields["reason"] = reason
         self.draft.changes.append(TaskChange(self.task_count, fields, task_input, output))
@@ -168,6 +194,7 @@ class Step:
 
     def _note_ended(self, ref: str, ended: Ended) -> None:
         self.ended[ref] = ended
+        self.has_news = True
         if self.last_task is None or ended.number > self.last_task.number:
             self.last_task = ended
 
@@ -201,11 +228,13 @@ class Step:
             raise Missing(Needs(scripts=frozenset((script,))))
         return self.known.scripts[script]
 
-    def field(self, root: str, name: str) -> Any:
+    def field(self, root: str, name: str, key: str | None = None) -> Any:
         if root == "workflow":
             return self._workflow_field(name)
         if root in self._hidden:
             return None
+        if name == "output" and key not in OWN_KEYS and self._is_loop(root):
+            return self._loop_output(root)
         ended = None if root in self.open else self.ended.get(root)
         if ended is not None and name == "output":  # the common case, without the record that scheduled the task
             output = view.output_in(self.reader.record(ended.output_record), ended.number)
@@ -219,7 +248,8 @@ class Step:
         task = None if root in self._hidden else self.task(root)
         if task is None:
             return None
-        return {name: self.reader.payload(view.task_field(task, name, self.before, self.execution)) for name in view.TASK_FIELDS}
+        found = {name: self.reader.payload(view.task_field(task, name, self.before, self.execution)) for name in view.TASK_FIELDS}
+        return {**found, "output": self._loop_output(root)} if self._is_loop(root) else found
 
     def task_id(self) -> str | None:
         return self.task_id_at(self.next_place()) if self._is_task_made else None
@@ -231,6 +261,30 @@ class Step:
         if ended := self.ended.get(ref):
             return view.ended_task(ended, self.reader, self.execution, self.graph)
         return None
+
+    def tasks(self, refs: Sequence[str]) -> list[TaskExecution]:
+        """The ended tasks of these reference names with their outputs, which are fetched together."""
+        self.reader.require(frozenset(seq for ref in refs for seq in self.ended[ref].records))
+        found = [view.ended_task(self.ended[ref], self.reader, self.execution, self.graph) for ref in refs]
+        for ref, task in zip(refs, found, strict=True):
+            task.output = self.field(ref, "output")
+        return found
+
+    def _is_loop(self, ref: str) -> bool:
+        return ref in self.graph.nodes and self.graph.nodes[ref].type.is_loop and (ref in self.open or ref in self.ended)
+
+    def _loop_output(self, ref: str) -> dict[str, Any]:
+        """All of it, from all the records since the loop began."""
+        open_ = self.open.get(ref)
+        first, last = (open_.place.record, self.draft.seq) if open_ else (self.ended[ref].record, self.ended[ref].ended_record)
+        number = open_.number if open_ else self.ended[ref].number
+        self.reader.require(frozenset(range(first, last + 1)))
+        tasks: dict[int, TaskExecution] = {}
+        for seq in range(first, last + 1):
+            view.fold_changes(tasks, self.reader.record(seq), self.execution, self.graph)
+        compose(tasks, self.graph)
+        output = tasks[number].output
+        return output.resolved(self.reader.payload) if isinstance(output, LoopOutput) else {}
 
     def current_variables(self) -> Mapping[str, Any]:
         if self.variables is not None:
@@ -264,7 +318,7 @@ class Step:
         elif open_ := self.open.get(root):
             seqs = {open_.place.record, open_.output_record}
         elif ended := self.ended.get(root):
-            seqs = {ended.output_record} if name == "output" else {ended.record, ended.ended_record, ended.output_record}
+            seqs = {ended.output_record} if name == "output" else set(ended.records)
         else:
             seqs = set()
         return seqs - {0}

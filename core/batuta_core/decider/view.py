@@ -101,7 +101,8 @@ def output_in(record: Readable, number: int) -> Any:
 def apply_change(task: TaskExecution, change: TaskChange, record: Readable) -> None:
     """Folds one change into ``task``."""
     for name, value in change.fields.items():
-        setattr(task, name, value)
+        if name != "ref":
+            setattr(task, name, value)
     if "status" in change.fields:
         if not task.status.is_terminal:
             task.updated_ms = record.at_ms
@@ -121,10 +122,11 @@ def new_task(change: TaskChange, record: Readable, nth: int, execution: Executio
     """The task that ``change`` schedules; what the definition says of it is not written in the record."""
     ref = str(change.fields["ref"])
     node = graph.node(ref)
+    iteration = change.fields.get("iteration")
     task = TaskExecution(
         number=change.number,
         task_id=ids.task_id(execution.workflow_id, record.seq, nth),
-        ref=ref,
+        ref=f"{ref}__{iteration}" if iteration else ref,
         task_type=node.wire_type,
         name=node.shown_name,
         status=change.fields["status"],
@@ -134,6 +136,17 @@ def new_task(change: TaskChange, record: Readable, nth: int, execution: Executio
     apply_change(task, change, record)
     task.first_scheduled_ms = task.first_scheduled_ms or task.scheduled_ms
     return task
+
+
+def fold_changes(tasks: dict[int, TaskExecution], record: Readable, execution: ExecutionId, graph: Graph) -> None:
+    """Adds the changes of ``record`` to ``tasks``, by number."""
+    nth = 0
+    for change in record.changes:
+        if change.is_new:
+            tasks[change.number] = new_task(change, record, nth, execution, graph)
+            nth += 1
+        elif change.number in tasks:
+            apply_change(tasks[change.number], change, record)
 
 
 def task_field(task: TaskExecution, name: str, head: Head, execution: ExecutionId) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from batuta_core.decider.compile import Graph
-from batuta_core.decider.view import apply_change, new_task, started_event
+from batuta_core.decider.loop import compose
+from batuta_core.decider.view import fold_changes, started_event
 from batuta_core.model import ids
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
@@ -26,6 +27,7 @@ def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph) -> Wor
         advance(found, record)
     if found is None:
         raise ValueError(f"{execution}: an empty journal")
+    compose(tasks, graph)
     found.tasks = [tasks[number] for number in sorted(tasks)]
     for task in found.tasks if found.status.is_terminal else ():
         if task.status in _FAILED:
@@ -74,14 +76,8 @@ def advance(found: WorkflowExecution, record: Record) -> None:
 
 
 def fold_tasks(tasks: dict[int, TaskExecution], record: Record, execution: ExecutionId, graph: Graph) -> None:
-    """Adds the changes of ``record`` to ``tasks``, by number."""
-    nth = 0
-    for change in record.changes:
-        if change.is_new:
-            tasks[change.number] = new_task(change, record, nth, execution, graph)
-            nth += 1
-        else:
-            apply_change(tasks[change.number], change, record)
+    """Adds what ``record`` says of tasks to ``tasks``, by number."""
+    fold_changes(tasks, record, execution, graph)
     for event in record.events:
         if isinstance(event, TaskUpdated) and event.logs:
             task_id = ids.task_id(execution.workflow_id, *event.place)

@@ -175,10 +175,8 @@ def signal(ports: Ports, execution: ExecutionId, report: TaskReport, is_signalle
 
 
 def pending_by_ref(head: Head, ref: str) -> OpenTask | None:
-    """The open task of that reference name; else the first whose name without the iteration suffix it is."""
-    if ref in head.open:
-        return head.open[ref]
-    return next((task for name, task in head.open.items() if name.rpartition("__")[:2] == (ref, "__")), None)
+    """The open task of that reference name, with the number of its iteration or without."""
+    return next((task for task in head.open.values() if ref in (task.ref, task.shown_ref)), None)
 
 
 def add_log(ports: Ports, namespace: str, task_id: str, text: str) -> None:

@@ -78,8 +78,8 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
     held: list[OpenTask] = []
 
     def make(newest: Record) -> Event | None:
-        task = newest.head.open.get(message.ref)
-        if task is None or task.place != message.place or task.calls != message.call or task.is_leased:
+        task = next((task for task in newest.head.open.values() if task.place == message.place), None)
+        if task is None or task.calls != message.call or task.is_leased:
             return None
         return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph
+from batuta_core.decider.loop import compose
 from batuta_core.engine import operate, wire
 from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
 from batuta_core.engine.fold import advance, begun, fold, fold_tasks
@@ -86,7 +87,7 @@ def without_tasks(ports: Ports, execution: ExecutionId, newest: Record, graph: G
         advance(found, records[seq])
     if newest.head.status.is_terminal:
         found.failed_refs = list(newest.head.failed_refs)
-        found.failed_names = list(dict.fromkeys(graph.node(ref).shown_name for ref in found.failed_refs))
+        found.failed_names = list(dict.fromkeys(node.shown_name for ref in found.failed_refs if (node := graph.find(ref))))
     return found
 
 
@@ -108,6 +109,7 @@ def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, stat
         fold_tasks(tasks, record, execution, graph)
     if workflow is None:
         raise operate.not_found(execution.workflow_id)
+    compose(tasks, graph)
     wanted = {status.upper() for status in statuses}
     chosen = [tasks[number] for number in sorted(tasks) if not wanted or tasks[number].status.value in wanted]
     budget = _Budget(ports, execution)

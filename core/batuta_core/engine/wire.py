@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batuta_core.decider.compile import Graph
+from batuta_core.decider.loop import LoopOutput
 from batuta_core.engine.ports import Summary
 from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
 
@@ -20,7 +21,9 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
     """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
-    node = graph.node(task.ref)
+    node = graph.find(task.ref)
+    if node is None:
+        raise ValueError(f"{task.ref} is no task of {graph.name}")
     is_worker = node.type.is_worker
     waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
     return {
@@ -46,7 +49,7 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
         "workflowType": workflow.name,
         "taskId": task.task_id,
         "callbackAfterSeconds": task.callback_after_s,
-        "outputData": resolve(task.output) or {},
+        "outputData": task.output.resolved(resolve) if isinstance(task.output, LoopOutput) else resolve(task.output) or {},
         "workflowTask": node.task,
         "taskDefinition": node.task["taskDefinition"],
         "rateLimitPerFrequency": 0,

@@ -42,6 +42,11 @@ class Ended(NamedTuple):
     def place(self) -> TaskPlace:
         return TaskPlace(self.record, self.nth)
 
+    @property
+    def records(self) -> frozenset[int]:
+        """Where all of it is written."""
+        return frozenset((self.record, self.ended_record, self.output_record))
+
 
 class Mark(NamedTuple):
     """The one armed timer: the record that armed it, and when it is due."""
@@ -85,6 +90,15 @@ class OpenTask:
     lost: int = 0  # leases lost in earlier messages
     sends: int = 0  # how often the attempt has gone back to its queue, each time in a new message
     handed_back: tuple[str, ...] = ()  # the ops of the hand-backs among the receives of the present message
+    iteration: int = 0  # of the loop around it
+    rounds: int = 0  # a loop: the iteration that is under way
+    since: int = 0  # a loop: how many tasks there were before that iteration
+    is_over: bool = False  # a loop: the flow has come to the end of its body
+
+    @property
+    def shown_ref(self) -> str:
+        """The reference name as Conductor shows it: in a loop with the number of the iteration."""
+        return f"{self.ref}__{self.iteration}" if self.iteration else self.ref
 
     @property
     def first_scheduled_ms(self) -> int:
@@ -113,9 +127,14 @@ class OpenTask:
             ("l", self.lost),
             ("r", self.sends),
             ("h", list(self.handed_back)),
+            ("it", self.iteration),
+            ("n", self.rounds),
+            ("since", self.since),
         ):
             if value:
                 rest[key] = value
+        if self.is_over:
+            rest["over"] = 1
         if self.sent_ms and self.sent_ms == self.scheduled_ms:
             rest["sent"] = 0
         if self.is_leased:
@@ -149,6 +168,10 @@ class OpenTask:
             lost=get("l", 0),
             sends=get("r", 0),
             handed_back=tuple(get("h", ())),
+            iteration=get("it", 0),
+            rounds=get("n", 0),
+            since=get("since", 0),
+            is_over="over" in rest,
         )
 
 

@@ -57,7 +57,7 @@ class _Field(TemplateNode):
     keys: tuple[str, ...]
 
     def value(self, scope: Scope, budget: Budget) -> Any:
-        found = scope.field(self.root, self.field)
+        found = scope.field(self.root, self.field, self.keys[0] if self.keys else None)
         for key in self.keys:
             if not isinstance(found, dict):
                 return None

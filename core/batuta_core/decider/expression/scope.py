@@ -13,8 +13,11 @@ NO_NEEDS: frozenset[Need] = frozenset()
 class Scope(Protocol):
     """What expressions read. An exception of its own (the value is not at hand) passes through ``Template.resolve``."""
 
-    def field(self, root: str, name: str) -> Any:
-        """A field of a root, ``("workflow", "input")`` or ``("charge_ref", "status")``; None where there is none."""
+    def field(self, root: str, name: str, key: str | None = None) -> Any:
+        """A field of a root, ``("workflow", "input")`` or ``("charge_ref", "status")``; None where there is none.
+
+        ``key``: nothing else of it is read, so the rest need not be there.
+        """
 
     def document(self, root: str) -> Mapping[str, Any] | None:
         """All fields of a root, for the rare path that does not begin with a plain field."""

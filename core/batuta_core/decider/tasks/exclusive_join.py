@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from batuta_core.decider import outcome
+from batuta_core.decider.tasks.join import has_ended
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
+from batuta_core.model.execution import TaskStatus
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+    from batuta_core.decider.step import Step
+    from batuta_core.model.record import OpenTask
 
 
 class ExclusiveJoin(TaskType):
     name = "EXCLUSIVE_JOIN"
     is_retried = False
     has_input_template = False
+    is_supported = True
+    is_waiting = True
+
+    def looks_at(self, task: WorkflowTask) -> Iterator[str]:
+        yield from task["joinOn"]
+        yield from task["defaultExclusiveJoinTask"]
 
     def shown_name(self, task: WorkflowTask) -> str:
         return self.name
+
+    def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
+        task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms)
+        names = {key: node.task[key] for key in ("joinOn", "defaultExclusiveJoinTask")}
+        step.open_task(node, task, {**node.task["inputParameters"], **names})
+        step.has_news = True
+
+    def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
+        for ref in self.looks_at(node.task):
+            if ref in step.open:
+                return False
+            if has_ended(step, node, ref):
+                (found,) = step.tasks([ref])
+                if found.status.is_successful:
+                    step.close_task(task, TaskStatus.COMPLETED, output=found.output or {})
+                    outcome.task_succeeded(step, node)
+                else:
+                    outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=found.reason, output=found.output)
+                return True
+        if is_last_chance:  # none of them was run
+            step.close_task(task, TaskStatus.COMPLETED, output={})
+            outcome.task_succeeded(step, node)
+        return is_last_chance

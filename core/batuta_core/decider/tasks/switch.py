@@ -59,7 +59,7 @@ def go_by_case(step: Step, node: Node, task_input: Mapping[str, Any], case: str,
         shown["hasChildren"] = "true"
     step.local_task(node, TaskStatus.COMPLETED, shown, {"evaluationResult": [case], "selectedCase": case})
     if branch:
-        step.go_to(branch[0]["taskReferenceName"], hidden | {node.ref})
+        step.go_into([branch[0]["taskReferenceName"]], hidden | {node.ref})
     else:
         step.go_to(node.next)
 

@@ -26,6 +26,9 @@ class TaskType:
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered
+    is_fork: ClassVar[bool] = False  # it begins branches, and the JOIN behind it
+    is_loop: ClassVar[bool] = False  # what is inside of it is run again and again
+    is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         """What Conductor refuses at registration (reference section 1.4). ``path`` leads to ``task``."""
@@ -39,6 +42,10 @@ class TaskType:
         """What follows the last task of each of the children's lists; ``follower`` is what follows ``task`` itself."""
         return follower
 
+    def looks_at(self, task: WorkflowTask) -> Iterator[str]:
+        """The reference names of tasks whose end and output it reads, beyond its input."""
+        return iter(())
+
     def wire_type(self, task: WorkflowTask) -> str:
         """Conductor's taskType of the running task."""
         return self.name
@@ -51,6 +58,11 @@ class TaskType:
         """The flow has reached ``node``: make its task, or finish it at once and go on. The task's input does not see the
         tasks in ``hidden``."""
         raise UnsupportedTaskType(f"Task type {self.name} cannot be run by this version.", task_type=self.name)
+
+    def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
+        """Some task has ended since an open task of a waiting type was looked at: whether that changed anything. On the last
+        chance nothing is left that could end; a task that goes on waiting then would wait for ever."""
+        return False
 
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""

@@ -11,7 +11,7 @@ from batuta_core.decider.known import DefinitionName
 from batuta_core.engine import catalog
 from batuta_core.model.error import DefinitionExists, InvalidInput, TaskDefinitionNotFound, UnsupportedTaskType, WorkflowDefinitionNotFound
 
-HUMAN = {"name": "h", "taskReferenceName": "h", "type": "HUMAN"}
+EVENT = {"name": "h", "taskReferenceName": "h", "type": "EVENT", "sink": "conductor"}
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_a_new_definition_does_not_overwrite_and_a_changed_one_does(server: Serv
 
 
 def test_what_cannot_be_run_yet_can_be_registered_and_is_refused_at_the_start(server: Server) -> None:
-    register(server, workflow("w", simple("a"), HUMAN))
-    with pytest.raises(UnsupportedTaskType, match="Task h is of type HUMAN"):
+    register(server, workflow("w", simple("a"), EVENT))
+    with pytest.raises(UnsupportedTaskType, match="Task h is of type EVENT"):
         server.start()
 
 

@@ -118,7 +118,7 @@ def test_an_inline_definition_is_started_without_being_registered(server: Server
 @pytest.mark.parametrize(
     ("definition", "error"),
     [
-        ({"name": "i", "tasks": [{"name": "h", "taskReferenceName": "h", "type": "HUMAN"}]}, UnsupportedTaskType),
+        ({"name": "i", "tasks": [{"name": "h", "taskReferenceName": "h", "type": "EVENT", "sink": "conductor"}]}, UnsupportedTaskType),
         ({"name": "i", "tasks": []}, InvalidInput),
         ({"name": "i", "tasks": [simple("a"), simple("a")]}, InvalidInput),
         ({"name": "i", "tasks": [{"type": "SIMPLE", "name": "a"}]}, InvalidInput),

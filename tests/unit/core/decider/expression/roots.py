@@ -55,7 +55,7 @@ class Values:
         self.roots = roots
         self._task_id = task_id
 
-    def field(self, root: str, name: str) -> Any:
+    def field(self, root: str, name: str, key: str | None = None) -> Any:
         return self.roots.get(root, {}).get(name)
 
     def document(self, root: str) -> Mapping[str, Any] | None:
@@ -75,7 +75,7 @@ class Watched(Values):
     def _expect(self, *needs: Need) -> None:
         assert self.template.is_dynamic or self.template.needs.intersection(needs), needs
 
-    def field(self, root: str, name: str) -> Any:
+    def field(self, root: str, name: str, key: str | None = None) -> Any:
         self._expect((root, name), (root, None))
         return super().field(root, name)
 

@@ -166,7 +166,7 @@ def test_an_exception_of_the_scope_passes_through_untouched() -> None:
         pass
 
     class Elsewhere(Values):
-        def field(self, root: str, name: str) -> Any:
+        def field(self, root: str, name: str, key: str | None = None) -> Any:
             raise Missing(root, name)
 
         def document(self, root: str) -> Mapping[str, Any] | None:

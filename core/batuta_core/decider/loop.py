@@ -1,0 +1,70 @@
+"""What a DO_WHILE shows: the outputs of its tasks, iteration by iteration.
+
+They lie in the records of those tasks and are put together when somebody reads them: a loop that wrote them down anew after each
+iteration would cost the square of its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batuta_core.model.execution import TaskExecution, TaskStatus
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Graph, Node
+
+OWN_KEYS = frozenset({"iteration", "loopIndex", "loopItem"})  # what a loop writes of itself
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOutput:
+    """Payloads in it may be references."""
+
+    own: Any
+    rounds: Mapping[int, Mapping[str, Any]]  # iteration -> reference name without its number -> output
+
+    def resolved(self, resolve: Callable[[Any], Any]) -> dict[str, Any]:
+        """The JSON value. ``resolve`` turns references to payloads into payloads."""
+
+        def value(item: Any) -> Any:
+            return item.resolved(resolve) if isinstance(item, LoopOutput) else resolve(item) or {}
+
+        shown = {str(number): {ref: value(item) for ref, item in self.rounds[number].items()} for number in sorted(self.rounds)}
+        return {**shown, **(resolve(self.own) or {})}
+
+
+def compose(tasks: dict[int, TaskExecution], graph: Graph) -> None:
+    """Gives the loops among ``tasks`` (by number) their whole outputs, and removes the tasks of iterations that they do not keep."""
+    for ref in reversed(graph.waiting):  # the innermost first
+        node = graph.node(ref)
+        if node.type.is_loop:
+            for loop in [task for task in tasks.values() if graph.find(task.ref) is node]:
+                _compose(loop, node, tasks, graph)
+
+
+def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], graph: Graph) -> None:
+    inside = list(_inside(loop, node, tasks.values(), graph))
+    kept_from = loop.iteration - _kept(node) + 1
+    rounds: dict[int, dict[str, Any]] = {}
+    for task, child in inside:
+        if task.iteration < kept_from:
+            del tasks[task.number]
+        elif task.status is not TaskStatus.CANCELED and child.type.name != "TERMINATE":
+            rounds.setdefault(task.iteration, {})[child.ref] = task.output
+    loop.output = LoopOutput(loop.output, rounds)
+
+
+def _inside(loop: TaskExecution, node: Node, tasks: Iterable[TaskExecution], graph: Graph) -> Iterable[tuple[TaskExecution, Node]]:
+    """The tasks that ran in ``loop``. Where it ran several times, in another one, those of its last run."""
+    for task in sorted(tasks, key=lambda task: task.number):
+        child = graph.find(task.ref)
+        if task.number > loop.number and child is not None and graph.is_inside(child.ref, node):
+            yield task, child
+
+
+def _kept(node: Node) -> int:
+    """How many iterations are kept: all, unless the inputs say otherwise with a number (an expression counts for nothing)."""
+    wanted = node.task["inputParameters"].get("keepLastN")
+    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else 2**31
