@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-deployed bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ bench-cost: $(VENV)/dev.stamp ## what a task and an idle month cost: every AWS c
 
 bench-cold-start: $(VENV)/dev.stamp ## import time of each function from the asset that is deployed, and its size
 	$(BIN)/python -m benchmarks.cold_start
+
+bench-memory: $(VENV)/dev.stamp ## what each function needs of memory at its worst, and what each size makes of its time and price
+	$(BIN)/python -m benchmarks.memory
 
 bench-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## tasks per second and step latency of the stage deployed on the emulator of AWS
 	$(BIN)/python -m benchmarks.deployed

@@ -22,6 +22,7 @@ from typing import Any
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
 from batuta_server.settings import Settings
 from benchmarks import report
+from benchmarks.stage import http_event
 from infra import bundle
 from infra.parameters import ARM64, X86_64
 
@@ -43,19 +44,13 @@ event = {event!r}
 if event is not None:
     began = time.perf_counter()
     answer = entry.handle(event, None)
+    assert answer.get("statusCode", 200) == 200, answer
     first_ms = (time.perf_counter() - began) * 1000
 import json
 print(json.dumps({{"wall_ms": took_ms, "import_ms": cpu_ms, "modules": modules, "first_call_ms": first_ms}}))
 """
 
-_REQUEST = {
-    "version": "2.0",
-    "rawPath": "/api/metadata/workflow",
-    "rawQueryString": "",
-    "headers": {},
-    "requestContext": {"http": {"method": "GET", "path": "/api/metadata/workflow"}, "requestId": "r"},
-    "isBase64Encoded": False,
-}
+_REQUEST = http_event("GET", "/api/metadata/workflow", "")
 # The first event of each: one that makes calls to AWS, but needs nothing to be there except tables and queues.
 _EVENTS: Mapping[str, Mapping[str, Any]] = {"decider": {}, "timers": {}, "api": _REQUEST}
 

@@ -134,7 +134,7 @@ class Stage:
     def request(self, method: str, path: str, body: Any) -> str:
         """One request through the gateway; the body of the answer."""
         text = json.dumps(body)
-        answer = self.invoke("api", _http_event(method, path, text))
+        answer = self.invoke("api", http_event(method, path, text))
         if answer["statusCode"] >= 300:
             raise RuntimeError(f"{method} {path}: {answer['statusCode']} {answer['body']}")
         self.ledger.add("gateway", "HTTP API request", prices.HTTP_API, max(1, math.ceil(len(text) / prices.HTTP_API_CHUNK_BYTES)))
@@ -155,7 +155,7 @@ class Stage:
             return False
         poller = f"AWS's poller for {what}"
         self.aws.bill_poller(poller, queue, "ReceiveMessage", sum(len(message["Body"].encode()) for message in found))
-        answer = self.invoke(what, _queue_event(queue, found))
+        answer = self.invoke(what, queue_event(queue, found))
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         if failed:
             raise RuntimeError(f"{what} failed {len(failed)} of {len(found)} messages: {self.log_line(what)}")
@@ -225,7 +225,7 @@ class Stage:
 # --- events
 
 
-def _http_event(method: str, path: str, body: str) -> dict[str, Any]:
+def http_event(method: str, path: str, body: str) -> dict[str, Any]:
     return {
         "version": "2.0",
         "routeKey": "ANY /api/{proxy+}",
@@ -238,7 +238,7 @@ def _http_event(method: str, path: str, body: str) -> dict[str, Any]:
     }
 
 
-def _queue_event(queue: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def queue_event(queue: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
     arn = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
     return {
         "Records": [

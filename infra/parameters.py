@@ -56,10 +56,11 @@ class StageParameters:
     deletion_protection: bool | None = None  # of the tables; None: as ``retain``, so that `retain=false` really goes in one step
     token_key_generation: int = 1  # raise it by one to have a new token key made; old ones verify for another 30 days
 
-    # The share of a CPU goes with the memory (1,769 MB: one). All three mostly wait for DynamoDB and SQS.
-    api_memory_mb: int = 512  # imports the most, bodies up to 6 MB
-    decider_memory_mb: int = 256  # it mostly waits for DynamoDB and SQS, and waiting is paid by memory; 60 MB are in use
-    timers_memory_mb: int = 256  # passes messages on
+    # Chosen by `make bench-memory` (benchmarks/README.md has the table): each holds its worst event one and a half times. The share of
+    # a CPU goes with the memory (1,769 MB: one), but all three mostly wait for DynamoDB and SQS, and waiting is paid by memory.
+    api_memory_mb: int = 512  # 183 MB at worst, and a client waits for its cold start
+    decider_memory_mb: int = 256  # 108 MB at worst; 512 would make a decision 5 ms faster, for two thirds more of its time's price
+    timers_memory_mb: int = 256  # 30 MB at worst: 128 would do, but save less than a cent a month, and moving far timers takes CPU
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
     decider_concurrency: int = 50
