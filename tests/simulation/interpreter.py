@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batuta_core.decider.expression.template_parser import compile_template
+from batuta_core.model.definition import walk
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Ending:
 
 
 OPEN = Ending("OPEN")
+ANYTHING: dict[str, Any] = {"anything": True}  # an input that is not compared
 Attempts = Callable[[str, int], Ending]  # reference name, attempt from 1
 
 
@@ -44,7 +46,18 @@ class _Ended(Exception):
 class Interpreter:
     """Runs one execution. ``RUNNING`` is the answer when an attempt is still open."""
 
-    def __init__(self, frozen: Mapping[str, Any], workflow_input: Mapping[str, Any], attempts: Attempts) -> None:
+    def __init__(
+        self,
+        frozen: Mapping[str, Any],
+        workflow_input: Mapping[str, Any],
+        attempts: Attempts,
+        registered: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """``registered``: the task definitions that branches of dynamic forks find."""
+        self.registered = registered or {}
+        self.forked: list[str] = []
+        self.is_blocked = False
+        self.ended_beside: str | None = None  # the status, when another branch has ended the execution
         self.definition = frozen
         self.attempts = attempts
         template = frozen["inputTemplate"]
@@ -58,8 +71,11 @@ class Interpreter:
         self.permissive_failures = 0
         self.status = "RUNNING"
         self.output: dict[str, Any] = {}
+        self.given_output: dict[str, Any] | None = None  # by a TERMINATE
         self.last: str | None = None
         self.hidden: set[str] = set()
+        self.suffix = ""  # of reference names, in a loop
+        self.round_of: dict[str, str] = {}  # reference name -> the suffix under which it ran last
 
     def run(self) -> Result:
         try:
@@ -67,6 +83,10 @@ class Interpreter:
             self.finish("FAILED" if self.permissive_failures else "COMPLETED")
         except _Ended:
             pass
+        if self.status != "RUNNING":  # what ran beside what ended it
+            self.hidden = set()
+            self.output = self.final_output()
+            self.tasks = [(ref, attempt, "CANCELED" if status == "OPEN" else status) for ref, attempt, status in self.tasks]
         return Result(self.status, self.output, self.variables, self.tasks, self.all_inputs)
 
     # Scope of expressions
@@ -97,9 +117,15 @@ class Interpreter:
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
-        self.tasks.append((ref, attempt, status))
+        self.tasks.append((ref + self.suffix, attempt, status))
         self.all_inputs.append(inputs)
+        self.round_of[ref] = self.suffix
         self.inputs[ref], self.outputs[ref], self.statuses[ref], self.last = inputs, output, status, ref
+
+    def note_open(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int) -> None:
+        """If anybody reads it, then at the end, when it was cancelled."""
+        self.note(task, inputs, attempt, "OPEN", {})
+        self.statuses[task["taskReferenceName"]] = "CANCELED"
 
     def do_set_variable(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
         self.variables = {**self.variables, **inputs}
@@ -123,10 +149,9 @@ class Interpreter:
         ref, attempt = task["taskReferenceName"], 1
         limit = task["retryCount"] if task.get("retryCount") is not None else task["taskDefinition"]["retryCount"]
         while True:
-            ending = self.attempts(ref, attempt)
+            ending = self.attempts(ref + self.suffix, attempt)
             if ending is OPEN:
-                self.tasks.append((ref, attempt, "OPEN"))
-                self.all_inputs.append(inputs)
+                self.note_open(task, inputs, attempt)
                 raise _Ended
             if ending.ends_workflow:
                 self.note(task, inputs, attempt, ending.status, ending.output)
@@ -145,17 +170,117 @@ class Interpreter:
             self.note(task, inputs, attempt, shown, ending.output)
             return
 
+    def of_round(self, inner: list[str], loop: Mapping[str, Any]) -> dict[str, Any]:
+        shown = {task["taskReferenceName"] for task, _path in walk(loop["loopOver"]) if task["type"] != "TERMINATE"}
+        ran = [name for name in inner if name in shown and self.round_of.get(name) == self.suffix]
+        return {name: self.outputs[name] for name in ran if self.statuses[name] != "CANCELED"}
+
     do_wait = do_worker
 
-    def finish(self, status: str, output: dict[str, Any] | None = None) -> None:
-        self.status = status
-        if output is not None:
-            self.output = output
-        elif self.definition["outputParameters"]:
-            self.output = compile_template(self.definition["outputParameters"]).resolve(self)
+    def do_dynamic(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
+        self.do_worker(task, inputs, hidden)
+
+    def do_noop(self, task: Mapping[str, Any], _inputs: dict[str, Any], _hidden: set[str]) -> None:
+        self.note(task, {}, 1, "COMPLETED", {})
+
+    def do_fork_join(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
+        self.note(task, inputs, 1, "COMPLETED", {})
+        self.branches([list(branch) for branch in task["forkTasks"]], hidden | {task["taskReferenceName"]})
+
+    def do_fork_join_dynamic(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
+        self.note(task, ANYTHING, 1, "COMPLETED", {})
+        made = []
+        for branch in inputs["dt"]:
+            more = inputs["di"].get(branch["taskReferenceName"], {})
+            definition = self.registered.get(branch["name"]) or {"retryCount": 0}
+            made.append([{**branch, "inputParameters": {**branch["inputParameters"], **more}, "taskDefinition": definition}])
+        self.forked = [branch[0]["taskReferenceName"] for branch in made]
+        self.branches(made, hidden | {task["taskReferenceName"]})
+
+    def branches(self, branches: Sequence[Sequence[Mapping[str, Any]]], hidden: set[str]) -> None:
+        """One after the other: none reads anything of another. What one of them ends, is ended when all were looked at."""
+        ended: str | None = None
+        is_blocked = False
+        for branch in branches:
+            try:
+                self.walk(branch, hidden)
+            except _Ended:
+                if self.status == "RUNNING":
+                    is_blocked = True
+                else:
+                    ended, self.status = self.status, "RUNNING"
+        self.is_blocked = is_blocked
+        self.ended_beside = ended
+
+    def do_join(self, task: Mapping[str, Any], _inputs: dict[str, Any], _hidden: set[str]) -> None:
+        refs = task["joinOn"] or self.forked
+        self.forked = []
+        inputs = {"joinOn": refs if task["joinOn"] else [ref + self.suffix for ref in refs]}
+        if self.ended_beside or self.is_blocked:
+            self.note_open(task, inputs, 1)
+            if self.ended_beside:
+                self.status = self.ended_beside
+            raise _Ended
+        bad = [ref for ref in refs if self.statuses[ref] not in ("COMPLETED", "COMPLETED_WITH_ERRORS")]
+        shown = refs[: refs.index(bad[0]) + 1] if bad else refs
+        output = {ref + self.suffix: self.outputs[ref] for ref in shown if self.outputs[ref]}
+        if bad:
+            is_canceled = all(self.statuses[ref] == "CANCELED" for ref in bad)
+            self.note(task, inputs, 1, "CANCELED" if is_canceled else "FAILED", output)
+            self.finish("TERMINATED" if is_canceled else "FAILED")
+        has_errors = any(self.statuses[ref] == "COMPLETED_WITH_ERRORS" for ref in refs)
+        self.note(task, inputs, 1, "COMPLETED_WITH_ERRORS" if has_errors else "COMPLETED", output)
+
+    def do_exclusive_join(self, task: Mapping[str, Any], _inputs: dict[str, Any], _hidden: set[str]) -> None:
+        inputs = {key: task[key] for key in ("joinOn", "defaultExclusiveJoinTask")}
+        ref = task["taskReferenceName"]
+        found = next(
+            (r for r in (*task["joinOn"], *task["defaultExclusiveJoinTask"]) if r != ref and self.round_of.get(r) is not None), None
+        )
+        if found is None:
+            self.note(task, inputs, 1, "COMPLETED", {})
+        elif self.statuses[found] in ("COMPLETED", "COMPLETED_WITH_ERRORS"):
+            self.note(task, inputs, 1, "COMPLETED", self.outputs[found])
         else:
-            self.output = self.outputs[self.last] if self.last else {}
+            self.note(task, inputs, 1, "FAILED", self.outputs[found])
+            self.finish("FAILED")
+
+    def do_do_while(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
+        ref, items = task["taskReferenceName"], inputs["_items"]
+        items = [] if items is None else items if isinstance(items, list) else [items]
+        self.note(task, inputs, 1, "COMPLETED", {"iteration": 0})
+        place, outer, inner = len(self.tasks) - 1, self.suffix, [item["taskReferenceName"] for item, _path in walk(task["loopOver"])]
+        whole: dict[str, Any] = {}
+        for number, item in enumerate(items, 1):
+            for name in inner:
+                self.round_of.pop(name, None)
+            self.suffix = f"__{number}"
+            own = {"iteration": number, "loopIndex": number - 1, "loopItem": item}
+            self.outputs[ref], self.statuses[ref] = {**whole, **own}, "IN_PROGRESS"
+            try:
+                self.walk(task["loopOver"])
+            except _Ended:
+                self.tasks[place] = (*self.tasks[place][:2], "OPEN")
+                self.statuses[ref] = "CANCELED"
+                ran = self.of_round(inner, task)
+                self.outputs[ref] = {**whole, **({str(number): ran} if ran else {}), **own}
+                self.suffix = outer
+                raise
+            whole[str(number)] = self.of_round(inner, task)
+            self.outputs[ref], self.statuses[ref] = {**whole, **own}, "COMPLETED"
+            self.suffix = outer
+
+    def finish(self, status: str, output: dict[str, Any] | None = None) -> None:
+        self.status, self.given_output = status, output
         raise _Ended
+
+    def final_output(self) -> dict[str, Any]:
+        if self.given_output is not None:
+            return self.given_output
+        if self.definition["outputParameters"]:
+            found: dict[str, Any] = compile_template(self.definition["outputParameters"]).resolve(self)
+            return found
+        return self.outputs[self.last] if self.last else {}
 
 
 def _text(value: Any) -> str:

@@ -128,10 +128,10 @@ def run_plan(
         _draw_operations(run, plan)
     world.on_step = lambda: _look(run)
     world.on_done = functools.partial(_look_at_fired, run)
-    if plan.is_calm:
-        world.queues.on_send = _Once()
-    else:
+    if not plan.is_calm:
         _Forger(run)
+    elif not any(workload.late_types for workload in plan.workloads):  # where a queue is missing, all of a decision is sent again
+        world.queues.on_send = _Once()
     world.run()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     return run
@@ -205,7 +205,7 @@ class _Forger:
 def _is_signal(run: Run, execution: ExecutionId, ref: str) -> bool:
     """Whether that task is one that ends when somebody signals."""
     graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
-    return bool(graph.node(ref).task["name"] == SIGNAL_TASK)
+    return ref in graph.nodes and bool(graph.node(ref).task["name"] == SIGNAL_TASK)
 
 
 def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
@@ -387,7 +387,8 @@ def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
         return outcome(task["taskType"], task["referenceTaskName"], task["retryCount"] + 1, task["pollCount"] - 1)
 
     def types() -> list[tuple[str, str]]:
-        return [(NAMESPACE, name) for name in world.definitions.tasks(NAMESPACE)] + [(NAMESPACE, f"{plan.failure_name}_h")]
+        late = [name for workload in plan.workloads for name in workload.late_types]
+        return [(NAMESPACE, name) for name in (*world.definitions.tasks(NAMESPACE), *late, f"{plan.failure_name}_h")]
 
     found: list[SdkWorker | HttpWorker] = []
     if plan.has_sdk:

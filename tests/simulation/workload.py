@@ -32,6 +32,7 @@ class Workload:
     large: float = 0.0  # how likely an output is one that does not fit into a record
     variables: dict[str, Any] = field(default_factory=dict)
     failure_workflow: str = ""
+    late_types: list[str] = field(default_factory=list)  # task types that nobody registered
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -70,9 +71,11 @@ class Workload:
 
 def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str = "") -> Workload:
     """A workflow of one to some ten tasks."""
-    drawer = _Drawer(random, name, has_timeouts)
+    drawer = _Drawer(random, name, has_timeouts, has_branches=random.random() < 0.4)
     tasks = drawer.tasks(random.randint(1, 5), depth=0)
     outputs = {f"o{n}": drawer.expression() for n in range(random.randint(0, 3))}
+    if drawer.has_branches:
+        outputs["fixed"] = 1  # else it is the output of the last task, whichever branch that is in
     return Workload(
         name=name,
         tasks=tasks,
@@ -86,25 +89,116 @@ def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str
         large=30.0 if random.random() < 0.25 else 0.0,
         variables={"v0": 1} if random.random() < 0.5 else {},
         failure_workflow=failure_workflow,
+        late_types=drawer.late_types,
     )
 
 
 class _Drawer:
-    def __init__(self, random: Random, name: str, has_timeouts: bool) -> None:
+    """``has_branches``: forks and loops, too. What runs beside each other reads nothing of each other, nor changes what others read, so
+    that it does not matter which is first."""
+
+    def __init__(self, random: Random, name: str, has_timeouts: bool, *, has_branches: bool) -> None:
         self.random = random
         self.name = name
         self.has_timeouts = has_timeouts
-        self.refs: list[str] = []
+        self.has_branches = has_branches
+        self.is_in_fork = False
+        self.in_loop = ""
+        self.count = 0
+        self.refs: list[str] = []  # what may be read
         self.definitions: list[dict[str, Any]] = []
+        self.late_types: list[str] = []
+
+    def forget(self, name: str) -> None:
+        """Nobody registers the task type."""
+        self.definitions = [item for item in self.definitions if item["name"] != name]
+        self.late_types.append(name)
+
+    def new_ref(self) -> str:
+        self.count += 1
+        return f"t{self.count - 1}"
 
     def tasks(self, count: int, depth: int) -> list[dict[str, Any]]:
         found = []
         for _ in range(count):
-            ref = f"t{len(self.refs)}"
-            kind = self.random.choices(("simple", "switch", "set", "wait", "terminate"), (10, 3 if depth < 2 else 0, 2, 1.5, 0.4))[0]
+            ref = self.new_ref()
+            nested = 2.5 if self.has_branches and depth < 2 else 0
+            kinds = {
+                "simple": 10,
+                "switch": 3 if depth < 2 else 0,
+                "set": 0 if self.is_in_fork else 2,
+                "wait": 1.5,
+                "terminate": 0 if self.is_in_fork else 0.4,
+                "fork": nested,
+                "dynamic_fork": nested / 2,
+                "do_while": 0 if self.in_loop else nested,
+                "dynamic": nested / 2,
+                "noop": nested / 3,
+                "exclusive_join": nested / 3,
+            }
+            kind = self.random.choices(list(kinds), list(kinds.values()))[0]
             self.refs.append(ref)
-            found.append(getattr(self, kind)(ref, depth))
+            made = getattr(self, kind)(ref, depth)
+            found.extend(made if isinstance(made, list) else [made])
         return found
+
+    def fork(self, ref: str, depth: int) -> list[dict[str, Any]]:
+        task = self.common(ref, "FORK_JOIN")
+        seen, was_in_fork = self.refs, self.is_in_fork
+        self.is_in_fork = True
+        task["forkTasks"] = []
+        for _ in range(self.random.randint(1, 3)):
+            self.refs = list(seen)
+            branch = self.tasks(self.random.randint(0, 2), depth + 1)
+            last = self.new_ref()
+            task["forkTasks"].append([*branch, self.simple(last, depth)])
+        self.refs, self.is_in_fork = seen, was_in_fork
+        return [task, self.join(task, [branch[-1]["taskReferenceName"] for branch in task["forkTasks"]])]
+
+    def join(self, fork: dict[str, Any], refs: list[str]) -> dict[str, Any]:
+        ref = f"{fork['taskReferenceName']}j"
+        self.refs.append(ref)
+        return {"name": ref, "taskReferenceName": ref, "type": "JOIN", "inputParameters": {}, "joinOn": refs}
+
+    def dynamic_fork(self, ref: str, depth: int) -> list[dict[str, Any]]:
+        branches = [self.simple(self.new_ref(), depth) for _ in range(self.random.randint(0, 3))]
+        for branch in branches:
+            if self.random.random() < 0.3:  # a task type that nobody has registered
+                self.forget(branch["name"])
+        inputs = {branch["taskReferenceName"]: {"own": self.expression()} for branch in branches}
+        task = self.common(ref, "FORK_JOIN_DYNAMIC")
+        task["inputParameters"] = {"dt": branches, "di": inputs}
+        task.update(dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
+        return [task, self.join(task, [])]
+
+    def do_while(self, ref: str, depth: int) -> dict[str, Any]:
+        task = self.common(ref, "DO_WHILE")
+        items: Any = self.random.choice(([], [1], ["x", {"k": 2}], [1, 2, 3], "one", None))
+        task["loopCondition"] = ""
+        task["inputParameters"]["_items"] = items
+        seen = self.refs
+        self.refs, self.in_loop = [name for name in seen if name != ref], ref
+        task["loopOver"] = self.tasks(self.random.randint(1, 3), depth + 1)
+        self.refs, self.in_loop = seen, ""
+        return task
+
+    def dynamic(self, ref: str, depth: int) -> dict[str, Any]:
+        task = self.simple(ref, depth)
+        name = task["name"]
+        task.update(type="DYNAMIC", dynamicTaskNameParam="which", name=f"{name}_node")
+        task["inputParameters"]["which"] = name
+        if self.random.random() < 0.5:
+            self.forget(name)
+        return task
+
+    def noop(self, ref: str, _depth: int) -> dict[str, Any]:
+        return self.common(ref, "NOOP")
+
+    def exclusive_join(self, ref: str, _depth: int) -> dict[str, Any]:
+        task = self.common(ref, "EXCLUSIVE_JOIN")
+        joined, default = (self.random.sample(self.refs, min(count, len(self.refs))) for count in (2, 1))
+        task.update(joinOn=joined, defaultExclusiveJoinTask=default, inputParameters={})
+        return task
 
     def expression(self) -> Any:
         """Reads something that may be there: the input, a variable, the output of an earlier task or of none."""
@@ -126,7 +220,8 @@ class _Drawer:
 
     def inputs(self) -> dict[str, Any]:
         # What comes before a task is decided when it is drawn; itself is among the refs, and reads as null.
-        return {f"p{n}": self.expression() for n in range(self.random.randint(0, 3))}
+        own = {"round": f"${{{self.in_loop}.output.iteration}}", "item": f"${{{self.in_loop}.output.loopItem}}"} if self.in_loop else {}
+        return {f"p{n}": self.expression() for n in range(self.random.randint(0, 3))} | own
 
     def common(self, ref: str, kind: str) -> dict[str, Any]:
         return {"name": f"{self.name}_{ref}", "taskReferenceName": ref, "type": kind, "inputParameters": self.inputs()}
@@ -153,7 +248,7 @@ class _Drawer:
                 definition["totalTimeoutSeconds"] = max(definition["timeoutSeconds"], random.choice((10, 300)))
         self.definitions.append(definition)
         task["optional"] = random.random() < 0.1
-        task["permissive"] = random.random() < 0.1
+        task["permissive"] = not self.in_loop and random.random() < 0.1  # there it ends the loop while what follows it is begun
         task["startDelay"] = random.choice((0, 0, 0, 3)) if random.random() < 0.98 else 1200
         if random.random() < 0.1:
             task["retryCount"] = random.choice((0, 1))

@@ -16,9 +16,10 @@ from batuta_core.decider.expression.template import Template
 from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
-from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts
+from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts, normalize_task_definition
 
 _NO_TEMPLATE: Mapping[str, Any] = {}
+_NO_DEFINITION = normalize_task_definition({"retryCount": 0, "responseTimeoutSeconds": 0})  # a branch of a dynamic fork may have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Graph:
     def version(self) -> int:
         return int(self.definition["version"])
 
-    waiting: tuple[str, ...]  # those whose tasks end when others have ended: joins and loops
+    waiting: tuple[str, ...]  # those whose tasks end when others have ended, joins and loops: what lies inside of another before it
 
     def node(self, ref: str) -> Node:
         """The node of a task's reference name."""
@@ -96,6 +97,17 @@ class Graph:
     def find(self, shown_ref: str) -> Node | None:
         """The node of a task by the name that Conductor shows: in a loop with the number of the iteration."""
         return self.nodes.get(shown_ref) or self.nodes.get(shown_ref.rpartition("__")[0])
+
+    def is_wait(self, ref: str) -> bool:
+        """Whether it is a WAIT: what signals end."""
+        return ref in self.nodes and self.nodes[ref].type.name == "WAIT"
+
+    def compile_branches(self, tasks: Sequence[WorkflowTask], loop: str | None = None) -> dict[str, Node]:
+        """The nodes of tasks that a dynamic fork makes, with all that is inside of them; each task is a branch."""
+        compiler = _Compiler()
+        for task in tasks:
+            compiler.add(task, None, loop, None)
+        return compiler.nodes
 
     def is_inside(self, ref: str, outer: Node) -> bool:
         """Whether ``ref`` is a task inside of ``outer``."""
@@ -123,7 +135,7 @@ class _Compiler:
 
     def add(self, task: WorkflowTask, follower: str | None, loop: str | None, fork: str | None) -> None:
         kind = task_type(task["type"])
-        definition = TaskDefinition.from_dict(task["taskDefinition"])
+        definition = TaskDefinition.from_dict(task.get("taskDefinition") or _NO_DEFINITION)
         defaults = definition.input_template if kind.has_input_template else _NO_TEMPLATE
         inputs = {**defaults, **task["inputParameters"]}
         retry_limit = task.get("retryCount")
@@ -174,7 +186,12 @@ def compile_definition(frozen: Mapping[str, Any], content_hash: str) -> Graph:
         outputs=outputs,
         last_read=compiler.last_read,
         is_all_read=compiler.is_all_read,
-        waiting=tuple(ref for ref, node in compiler.nodes.items() if node.type.is_waiting),
+        waiting=_inside_out([node for node in compiler.nodes.values() if node.type.is_waiting]),
         timeout_ms=frozen["timeoutSeconds"] * 1000,
         is_timeout_fatal=frozen["timeoutPolicy"] == "TIME_OUT_WF",
     )
+
+
+def _inside_out(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """A loop comes behind all of its body and before what follows it; a join is written behind its fork anyway."""
+    return tuple(node.ref for node in sorted(nodes, key=lambda node: (node.end, node.type.is_loop)))

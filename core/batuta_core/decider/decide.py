@@ -29,6 +29,7 @@ from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
     Event,
+    QueueMade,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
@@ -51,7 +52,7 @@ MARK_OVERDUE_MS = 15 * 60 * 1000
 # and users send is no loop, however much it is. One execution's messages are decided one batch after the other, some 20 ms
 # each, so a loop reaches 3,000 a minute.
 OWN_RECORDS_PER_MINUTE_MAX = 2000
-_OWN_EVENTS = (TimerFired, TaskUndeliverable, TaskDeadLettered)
+_OWN_EVENTS = (TimerFired, TaskUndeliverable, TaskDeadLettered, QueueMade)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _apply(step: Step, event: Event) -> bool:
                 return False
             outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
             return True
-        case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable():
+        case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable() | QueueMade():
             return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
         case _:
             assert_never(event)
@@ -195,7 +196,7 @@ def _run(step: Step) -> None:
         if not step.todo:
             continue
         ref, hidden = step.todo.popleft()
-        node = step.graph.node(ref)
+        node = step.node(ref)
         try:
             node.type.begin(step, node, hidden)
         except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
@@ -208,7 +209,7 @@ def _look(step: Step) -> bool:
     if not step.has_news or not step.graph.waiting:
         return False
     step.has_news = False
-    waiting = [step.graph.node(ref) for ref in reversed(step.graph.waiting) if ref in step.open]  # the innermost first
+    waiting = [step.graph.node(ref) for ref in step.graph.waiting if ref in step.open]
     chances = (False, True) if len(waiting) == len(step.open) else (False,)
     return any(node.type.look(step, node, step.open[node.ref], is_last_chance=last) for last in chances for node in waiting)
 
@@ -244,6 +245,7 @@ def _settle(step: Step) -> Record:
         tolerated=tuple(step.tolerated),
         last=step.last,
         burst=burst,
+        has_forked=step.has_forked,
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:
@@ -264,8 +266,14 @@ def _live(step: Step) -> dict[str, Ended]:
     """Of the ended tasks, those that something still ahead may read."""
     if not step.is_running:
         return {}
-    front = min(step.graph.node(ref).position for ref in step.open)
-    return {ref: ended for ref, ended in step.ended.items() if step.graph.is_live(ref, front)}
+    front = min((step.graph.nodes[ref].position for ref in step.open if ref in step.graph.nodes), default=0)
+    joins = [task for task in step.open.values() if task.fork and task.ref in step.graph.nodes]  # of dynamic forks
+    read = {root for join in joins for root in join.reads}
+    return {
+        ref: ended
+        for ref, ended in step.ended.items()
+        if step.graph.is_live(ref, front) or ref in read or (joins and ref not in step.graph.nodes)
+    }
 
 
 def _mark(step: Step) -> Mark | None:

@@ -65,6 +65,7 @@ class Known:
     payloads: Mapping[str, Any] = field(default_factory=dict)
     definitions: Mapping[DefinitionName, FoundDefinition | NotStartable] = field(default_factory=dict)
     scripts: Mapping[Script, ScriptResult] = field(default_factory=dict)
+    task_definitions: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)  # by name; None: there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Needs:
     payloads: frozenset[PayloadRef] = frozenset()
     definitions: frozenset[DefinitionName] = frozenset()
     scripts: frozenset[Script] = frozenset()
+    task_definitions: frozenset[str] = frozenset()
 
 
 class Missing(Exception):

@@ -37,7 +37,7 @@ class LoopOutput:
 
 def compose(tasks: dict[int, TaskExecution], graph: Graph) -> None:
     """Gives the loops among ``tasks`` (by number) their whole outputs, and removes the tasks of iterations that they do not keep."""
-    for ref in reversed(graph.waiting):  # the innermost first
+    for ref in graph.waiting:
         node = graph.node(ref)
         if node.type.is_loop:
             for loop in [task for task in tasks.values() if graph.find(task.ref) is node]:

@@ -12,6 +12,7 @@ from batuta_core.decider.timeout import Deadline, missed
 from batuta_core.decider.view import output_in
 from batuta_core.model.definition import TimeoutPolicy
 from batuta_core.model.event import (
+    QueueMade,
     TaskDeadLettered,
     TaskEvent,
     TaskHandedBack,
@@ -38,7 +39,7 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
     task = _open_at(step, event.place)
     if task is None:
         return False  # ended, or overtaken by another attempt: the first result of an attempt has won
-    node = step.graph.node(task.ref)
+    node = step.node_of(task)
     match event:
         case TaskUpdated():
             if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
@@ -63,6 +64,10 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
             if _is_of_old_message(task, event.send):
                 return False
             _dead_lettered(step, node, task, event)
+        case QueueMade():
+            if task.status is not TaskStatus.SCHEDULED or _is_of_old_message(task, event.send):
+                return False
+            outcome.scheduled_again(step, node, task, due_ms=task.due_ms)
         case TaskUndeliverable():
             outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=event.reason)
         case _:
@@ -169,7 +174,7 @@ def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLetter
 
 def miss(step: Step, task: OpenTask) -> bool:
     """Acts on the most serious deadline that the task has passed. Whether there was one."""
-    node = step.graph.node(task.ref)
+    node = step.node_of(task)
     passed = missed(task, node, step.now_ms)
     if not passed:
         return False

@@ -105,6 +105,7 @@ def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
         due_ms=due_ms if due_ms > step.now_ms else 0,
         delay_s=wait_s,
         callback_s=wait_s,
+        task_name=task.task_name,
     )
     extra: dict[str, Any] = {"retried_task_id": failed_id}
     if reason is not None:

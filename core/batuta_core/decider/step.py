@@ -10,9 +10,9 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batuta_core.decider import timeout, view
+from batuta_core.decider import forked, timeout, view
 from batuta_core.decider.expression.template import Template
 from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
@@ -41,6 +41,15 @@ class Draft:
     commands: list[Command]
 
 
+class Joining(NamedTuple):
+    """What a dynamic fork tells the JOIN behind it."""
+
+    join: str
+    fork: TaskPlace
+    refs: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
 class Step:
     """The state of a decision. It lives for one call of ``decide``."""
 
@@ -66,6 +75,9 @@ class Step:
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
         self.todo: deque[tuple[str, frozenset[str]]] = deque()
+        self.has_forked = head.has_forked
+        self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
+        self.joining: Joining | None = None  # what the JOIN that begins next waits for
         self.has_news = False  # a task has ended since those were looked at that wait for others
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
@@ -101,7 +113,7 @@ class Step:
 
     def open_task(self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> OpenTask:
         """Adds ``task`` (made with ``new_task``) with its input; ``extra`` are more fields for the execution's view."""
-        fields: dict[str, Any] = {"ref": task.ref, "status": task.status}
+        fields: dict[str, Any] = {"ref": task.ref, "status": task.status, **self._late_names(node)}
         if task.iteration:
             fields["iteration"] = task.iteration
         if task.attempt > 1:
@@ -128,7 +140,7 @@ class Step:
             place=self.next_place(),
             scheduled_ms=self.now_ms,
             iteration=self.iteration_of(node),
-            **fields,
+            **{"fork": self.forked[node.ref][1] if node.ref in self.forked else None, **fields},
         )
 
     def shown_ref(self, node: Node) -> str:
@@ -139,6 +151,23 @@ class Step:
     def iteration_of(self, node: Node) -> int:
         """Of the loop around ``node``; 0 where there is none."""
         return self.open[node.loop].rounds if node.loop else 0
+
+    def node(self, ref: str) -> Node:
+        """The node of that reference name, of the definition or of a dynamic fork."""
+        return self.graph.nodes[ref] if ref in self.graph.nodes else self.forked[ref][0]
+
+    def node_of(self, task: OpenTask) -> Node:
+        """The node of an open task."""
+        if task.fork is not None and task.ref not in self.graph.nodes and task.ref not in self.forked:
+            self.add_forked(task.fork)
+        node = self.node(task.ref)
+        return forked.named(node, task.task_name) if task.task_name else node
+
+    def add_forked(self, fork: TaskPlace) -> dict[str, Node]:
+        """Makes the nodes of a dynamic fork known."""
+        nodes = forked.branches(view.scheduling_change(self.reader.record(fork.record), fork.nth), self.graph, self.reader)
+        self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
+        return nodes
 
     def keep(self, node: Node, task: OpenTask) -> OpenTask:
         """Puts a changed open task back, its deadline made anew."""
@@ -182,7 +211,7 @@ class Step:
         place, seq = self.next_place(), self.draft.seq
         self.task_count += 1
         self._scheduled_here += 1
-        fields: dict[str, Any] = {"ref": node.ref, "status": status, "started_ms": self.now_ms}
+        fields: dict[str, Any] = {"ref": node.ref, "status": status, "started_ms": self.now_ms, **self._late_names(node)}
         if iteration := self.iteration_of(node):
             fields["iteration"] = iteration
         if reason is not None:
@@ -191,6 +220,10 @@ class Step:
         ended = Ended(self.task_count, *place, seq, seq)
         self._note_ended(node.ref, ended)
         return ended
+
+    def _late_names(self, node: Node) -> dict[str, Any]:
+        """What a record says of a task whose node is not in the definition as it is."""
+        return {} if self.graph.nodes.get(node.ref) is node else {"task_type": node.wire_type, "name": node.shown_name}
 
     def _note_ended(self, ref: str, ended: Ended) -> None:
         self.ended[ref] = ended

@@ -121,14 +121,14 @@ def apply_change(task: TaskExecution, change: TaskChange, record: Readable) -> N
 def new_task(change: TaskChange, record: Readable, nth: int, execution: ExecutionId, graph: Graph) -> TaskExecution:
     """The task that ``change`` schedules; what the definition says of it is not written in the record."""
     ref = str(change.fields["ref"])
-    node = graph.node(ref)
+    node = graph.nodes.get(ref)  # none for a branch of a dynamic fork: the change says what it is
     iteration = change.fields.get("iteration")
     task = TaskExecution(
         number=change.number,
         task_id=ids.task_id(execution.workflow_id, record.seq, nth),
         ref=f"{ref}__{iteration}" if iteration else ref,
-        task_type=node.wire_type,
-        name=node.shown_name,
+        task_type=node.wire_type if node else "",
+        name=node.shown_name if node else "",
         status=change.fields["status"],
         scheduled_ms=record.at_ms,
         updated_ms=record.at_ms,

@@ -89,7 +89,7 @@ def make_queues(ports: Ports, namespace: str, task_types: Sequence[str]) -> None
 def worker_types(definition: Mapping[str, Any]) -> list[str]:
     """The task types of a definition that workers serve. A task without a name has none until it gets one."""
     kinds = [(task_type(task["type"]), task) for task, _path in definitions.walk(definition["tasks"]) if task.get("name")]
-    return [kind.wire_type(task) for kind, task in kinds if kind.is_worker]
+    return [kind.wire_type(task) for kind, task in kinds if kind.is_worker and not kind.is_named_late]
 
 
 # --- registration: whole or not at all

@@ -10,17 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from batuta_core.decider.compile import Graph
-from batuta_core.decider.view import scheduling_change
+from batuta_core.decider.compile import Graph, Node
+from batuta_core.decider.forked import node_of
+from batuta_core.decider.known import Known, Missing
+from batuta_core.decider.view import Reader, scheduling_change
 from batuta_core.engine import timers
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
+from batuta_core.engine.fetch import dump_json, fetch, graph_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage
+from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
@@ -75,19 +77,42 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     records = {newest.seq: newest}
     records.update(read_records(ports, execution, {task.place.record for task in tasks} - {newest.seq}))
     now_ms = ports.clock.now_ms()
+    nodes = open_nodes(ports, execution, newest, graph, tasks)
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
-        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, task, records[task.place.record]))
-        queue = task_queue_name(ports.stage, execution.namespace, graph.node(task.ref).queue, message.domain or "")
+        node = nodes[task.ref]
+        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.record]))
+        queue = task_queue_name(ports.stage, execution.namespace, node.queue, message.domain or "")
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
         try:
             ports.queues.send(queue, [outgoing for _task, outgoing in messages])
         except QueueMissing as error:
-            _refuse(
-                ports, execution, [task for task, _outgoing in messages], f"no queue for this task type: {error.message}. {error.remedy}"
-            )
+            missing = [task for task, _outgoing in messages]
+            if all(is_named_late(task, nodes[task.ref], graph) for task in missing):
+                wanted = [WantedQueue(nodes[task.ref].queue, task.place, task.sends) for task in missing]
+                timers.want_queues(ports, execution, newest.seq, wanted)
+            else:
+                _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
+
+
+def open_nodes(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph, tasks: Iterable[OpenTask]) -> dict[str, Node]:
+    """The nodes of open tasks, by reference name; those of dynamic forks from the records of the forks."""
+    found: dict[str, Node] = {}
+    known = Known(records={newest.seq: newest})
+    for task in tasks:
+        while task.ref not in found:
+            try:
+                found[task.ref] = node_of(task, graph, Reader(known))
+            except Missing as missing:
+                known = fetch(ports, execution, known, missing.needs)
+    return found
+
+
+def is_named_late(task: OpenTask, node: Node, graph: Graph) -> bool:
+    """Whether nobody knew the task's type, and so its queue, when the definition was registered."""
+    return bool(task.task_name) or graph.nodes.get(task.ref) is not node
 
 
 def _fitting(ports: Ports, message: TaskMessage) -> tuple[TaskMessage, str]:
@@ -109,9 +134,10 @@ def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], rea
     ports.queues.send(timers.inbox_queue(ports), outgoing)
 
 
-def task_message(ports: Ports, execution: ExecutionId, head: Head, graph: Graph, task: OpenTask, scheduled: Record) -> TaskMessage:
+def task_message(
+    ports: Ports, execution: ExecutionId, head: Head, graph: Graph, node: Node, task: OpenTask, scheduled: Record
+) -> TaskMessage:
     """What a worker gets to see of ``task``, which ``scheduled`` scheduled."""
-    node = graph.node(task.ref)
     limits = node.timeouts
     task_input = scheduling_change(scheduled, task.place.nth).input
     if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:

@@ -122,11 +122,12 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
         answer = decide(graph, execution, newest.head if newest else None, newest.seq if newest else 0, events, known, now_ms)
         if isinstance(answer, Decision):
             return answer
-        known = _fetch(ports, execution, known, answer)
+        known = fetch(ports, execution, known, answer)
     raise RuntimeError(f"{execution}: the decider still lacks something after {_ROUNDS_MAX} rounds")
 
 
-def _fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> Known:
+def fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> Known:
+    """``known`` and what ``needs`` names. Raises JournalGap for records that are gone."""
     records = {**known.records, **read_records(ports, execution, needs.records)}
     if missing := needs.records - records.keys():
         raise JournalGap(f"{execution}: the journal lacks records {sorted(missing)}")
@@ -141,7 +142,11 @@ def _fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> 
             definitions[name] = NotStartable(error.message)
     wanted = sorted(needs.scripts)
     scripts = {**known.scripts, **dict(zip(wanted, ports.scripts.run(wanted), strict=True))} if wanted else known.scripts
-    return Known(records, payloads, definitions, scripts)
+    tasks = known.task_definitions
+    if names := needs.task_definitions:
+        registered = ports.definitions.tasks(execution.namespace, names)
+        tasks = {**tasks, **{name: registered.get(name) for name in names}}
+    return Known(records, payloads, definitions, scripts, tasks)
 
 
 # --- payloads of records

@@ -16,6 +16,7 @@ from typing import Any
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
 from batuta_core.engine import operate, wire
+from batuta_core.engine.dispatch import open_nodes
 from batuta_core.engine.fetch import graph_of, read_payload, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, PollData, Ports, QueueMissing
@@ -106,4 +107,5 @@ def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask)
     records = {newest.seq: newest, **read_records(ports, execution, wanted - {newest.seq})}
     workflow = begun(execution, records[1], graph)
     task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
-    return wire.task_json(task, workflow, graph, lambda value: read_payload(ports, execution, value))
+    node = open_nodes(ports, execution, newest, graph, [held])[held.ref]
+    return wire.task_json(task, workflow, node, lambda value: read_payload(ports, execution, value))

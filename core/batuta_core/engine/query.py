@@ -114,8 +114,9 @@ def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, stat
     chosen = [tasks[number] for number in sorted(tasks) if not wanted or tasks[number].status.value in wanted]
     budget = _Budget(ports, execution)
     page: list[dict[str, Any]] = []
+    nodes = wire.Nodes(graph, tasks.values(), budget)
     for task in chosen[start : start + count]:
-        shown = wire.task_json(task, workflow, graph, _Budget(ports, execution))
+        shown = wire.task_json(task, workflow, nodes.of(task), _Budget(ports, execution))
         budget.take(len(dump_json(shown)))
         page.append(shown)
     return {"totalHits": len(chosen), "results": page}
@@ -124,7 +125,8 @@ def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, stat
 def task_json(ports: Ports, namespace: str, task_id: str) -> dict[str, Any]:
     """One task by its id alone; raises TaskNotFound."""
     execution, workflow, task, graph = _find_task(ports, namespace, task_id)
-    return wire.task_json(task, workflow, graph, _Budget(ports, execution))
+    budget = _Budget(ports, execution)
+    return wire.task_json(task, workflow, wire.Nodes(graph, workflow.tasks, budget).of(task), budget)
 
 
 def log_lines(ports: Ports, namespace: str, task_id: str) -> list[dict[str, Any]]:
@@ -160,7 +162,9 @@ def _find_task(ports: Ports, namespace: str, task_id: str) -> tuple[ExecutionId,
             break
     if found is None or first is None:
         raise missing
-    return execution, begun(execution, first, graph), found, graph
+    workflow = begun(execution, first, graph)
+    workflow.tasks = list(tasks.values())  # the fork that made it is in the same record
+    return execution, workflow, found, graph
 
 
 def _fold_known_tasks(tasks: dict[int, TaskExecution], record: Record, execution: ExecutionId, graph: Graph) -> None:

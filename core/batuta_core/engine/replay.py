@@ -12,6 +12,7 @@ from typing import Any
 
 from batuta_core.decider.compile import Graph, compile_definition
 from batuta_core.decider.decide import Decision, decide
+from batuta_core.decider.forked import forked_tasks
 from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.engine.fetch import read_payload, with_slots
@@ -124,6 +125,7 @@ def _again(
             {**known.payloads, **{ref.key: exported.payloads[ref.key] for ref in answer.payloads}},
             {**known.definitions, **{wanted: _definition(expected, wanted) for wanted in answer.definitions}},
             {**known.scripts, **{script: scripts.run([script])[0] for script in answer.scripts}},
+            {**known.task_definitions, **{name: _task_definition(_whole(exported, expected), name) for name in answer.task_definitions}},
         )
     if answer.record is None:
         return None
@@ -137,3 +139,12 @@ def _definition(expected: Record, wanted: DefinitionName) -> FoundDefinition | N
         if isinstance(command, StartFailureWorkflow) and command.name == wanted.name:
             return FoundDefinition(command.name, command.version, command.definition)
     return NotStartable(str(expected.output[FAILURE_WORKFLOW_KEY]).partition("reason: ")[2])
+
+
+def _task_definition(expected: Record, name: str) -> Mapping[str, Any] | None:
+    """As it was then: a dynamic fork keeps what it found in its branches."""
+    for change in expected.changes:
+        for task in forked_tasks(change.input):
+            if task.get("name") == name and "taskDefinition" in task:
+                return task["taskDefinition"]  # type: ignore[no-any-return]
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batuta_core.engine.catalog import worker_types
-from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.dispatch import dispatch, open_commands, open_nodes
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Ports, QueueMissing, QueueSize
 from batuta_core.engine.search import Search, find
@@ -47,7 +47,9 @@ def requeue(ports: Ports, namespace: str, task_type: str) -> int:
         if newest is None:
             continue
         graph = graph_of(ports, namespace, newest.head.definition)
-        tasks = [c for c in open_commands(newest.head) if isinstance(c, EnqueueTask) and graph.node(c.ref).wire_type == task_type]
+        wanted_tasks = [command for command in open_commands(newest.head) if isinstance(command, EnqueueTask)]
+        nodes = open_nodes(ports, summary.execution, newest, graph, [newest.head.open[command.ref] for command in wanted_tasks])
+        tasks = [command for command in wanted_tasks if nodes[command.ref].wire_type == task_type]
         dispatch(ports, summary.execution, newest, tasks)
         count += len(tasks)
     return count

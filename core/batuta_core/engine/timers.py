@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from batuta_core.engine.ports import FarTimer, Incoming, Outgoing, Ports
 from batuta_core.model.error import BatutaError, NewerSchema
-from batuta_core.model.event import TimerFired
-from batuta_core.model.message import GuardFired, InboxMessage, NotOurs, TimerMessage
-from batuta_core.model.names import ExecutionId, resource_name
+from batuta_core.model.event import QueueMade, TimerFired
+from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs, TimerMessage, WantedQueue
+from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
 
 SQS_DELAY_MAX_S = 900  # quota "message delay"
 HORIZON_MINUTES = 14  # what is due within it, is moved
@@ -57,6 +57,11 @@ def send_guard(ports: Ports, execution: ExecutionId, record: int) -> None:
     _send(ports, [(TimerMessage(execution=execution, record=record), GUARD_DELAY_S)])
 
 
+def want_queues(ports: Ports, execution: ExecutionId, record: int, wanted: Sequence[WantedQueue]) -> None:
+    """Tasks of types that nobody knew before have no queue: has one made, and each of them sent again."""
+    _send(ports, [(TimerMessage(execution=execution, record=record, wanted=one), 0) for one in wanted])
+
+
 def _delay_s(wait_ms: int) -> int:
     return min(max(-(-wait_ms // 1000), 0), SQS_DELAY_MAX_S)
 
@@ -79,9 +84,16 @@ def fire(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
         except NewerSchema:
             failed.append(received.message_id)
             continue
-        if not message.due_ms and _is_dispatched(ports, message):
+        event: Inbound
+        if message.wanted:
+            ports.queues.ensure_task_queue(task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type))
+            event = QueueMade(place=message.wanted.place, op=received.message_id, send=message.wanted.send)
+        elif message.due_ms:
+            event = TimerFired(timer=message.record, due_ms=message.due_ms)
+        elif _is_dispatched(ports, message):
             continue
-        event = TimerFired(timer=message.record, due_ms=message.due_ms) if message.due_ms else GuardFired(message.record)
+        else:
+            event = GuardFired(message.record)
         text = InboxMessage(execution=message.execution, event=event).to_text(ports.signer)
         # Named by this very message: a timer that is armed twice for the same moment must be able to fire twice.
         outgoing.append(Outgoing(text, group=str(message.execution), dedup=received.message_id))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from batuta_core.decider.compile import Graph
+from batuta_core.decider.compile import Graph, Node
+from batuta_core.decider.forked import forked_tasks, named
 from batuta_core.decider.loop import LoopOutput
 from batuta_core.engine.ports import Summary
+from batuta_core.model.definition import read_workflow_task
 from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
 
 Resolve = Callable[[Any], Any]  # a payload or its reference -> the payload
@@ -19,11 +21,43 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
-def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
-    """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
+class Nodes:
+    """The nodes of the tasks of one execution: those of its definition, and those that its dynamic forks made.
+
+    ``tasks``: at least the forks among them that made the tasks asked for.
+    """
+
+    def __init__(self, graph: Graph, tasks: Iterable[TaskExecution], resolve: Resolve) -> None:
+        self._graph = graph
+        self._forks = [task for task in tasks if _is_dynamic_fork(graph, task)]
+        self._resolve = resolve
+        self._forked: dict[str, Node] | None = None
+
+    def of(self, task: TaskExecution) -> Node:
+        found = self._graph.find(task.ref)
+        if found is not None:
+            return named(found, task.name) if found.type.is_named_late else found
+        if self._forked is None:
+            self._forked = {}
+            for fork in self._forks:
+                self._forked.update(self._graph.compile_branches(forked_tasks(self._resolve(fork.input))))
+        base = task.ref.removesuffix(f"__{task.iteration}")
+        return self._forked.get(base) or self._graph.compile_branches([_bare(base, task)])[base]
+
+
+def _is_dynamic_fork(graph: Graph, task: TaskExecution) -> bool:
     node = graph.find(task.ref)
-    if node is None:
-        raise ValueError(f"{task.ref} is no task of {graph.name}")
+    return node is not None and node.type.name == "FORK_JOIN_DYNAMIC"
+
+
+def _bare(ref: str, task: TaskExecution) -> Mapping[str, Any]:
+    """A task whose fork is not at hand, as far as it says itself."""
+    found, _problems = read_workflow_task({"name": task.name, "taskReferenceName": ref})
+    return found or {}
+
+
+def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, resolve: Resolve) -> dict[str, Any]:
+    """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
     is_worker = node.type.is_worker
     waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
     return {
@@ -51,7 +85,6 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
         "callbackAfterSeconds": task.callback_after_s,
         "outputData": task.output.resolved(resolve) if isinstance(task.output, LoopOutput) else resolve(task.output) or {},
         "workflowTask": node.task,
-        "taskDefinition": node.task["taskDefinition"],
         "rateLimitPerFrequency": 0,
         "rateLimitFrequencyInSeconds": 1,
         "workflowPriority": workflow.priority,
@@ -66,12 +99,14 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
             workerId=task.worker_id,
             domain=task.domain,
             retriedTaskId=task.retried_task_id,
+            taskDefinition=node.task.get("taskDefinition"),
         ),
     }
 
 
 def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
     """The whole execution, with the tasks that ``workflow`` holds."""
+    nodes = Nodes(graph, workflow.tasks, resolve)
     return {
         "workflowId": workflow.workflow_id,
         "workflowName": workflow.name,
@@ -82,7 +117,7 @@ def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -
         "updateTime": workflow.updated_ms,
         "endTime": workflow.ended_ms,
         "lastRetriedTime": workflow.last_retried_ms,
-        "tasks": [task_json(task, workflow, graph, resolve) for task in workflow.tasks],
+        "tasks": [task_json(task, workflow, nodes.of(task), resolve) for task in workflow.tasks],
         "input": resolve(workflow.input) or {},
         "output": resolve(workflow.output) or {},
         "variables": resolve(workflow.variables) or {},

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from batuta_core.model.definition_fields import TASK, WORKFLOW
+from batuta_core.model.definition_fields import TASK, WORKFLOW, WORKFLOW_TASK
 from batuta_core.model.error import InvalidInput, Problem
 from batuta_core.model.ids import short_hash
 from batuta_core.model.lenient import DEPTH_MAX, Fields, Place, is_too_deep, read_object
@@ -51,6 +51,11 @@ def read_workflow_definition(data: Any, path: str = "") -> tuple[Json | None, li
 def read_task_definition(data: Any, path: str = "") -> tuple[Json | None, list[Problem]]:
     """The same for a TaskDef."""
     return _read(TASK, data, path)
+
+
+def read_workflow_task(data: Any) -> tuple[Json | None, list[Problem]]:
+    """The canonical form of one task of a workflow, and what is wrong with it."""
+    return _read(WORKFLOW_TASK, data, "")
 
 
 def _read(fields: Fields, data: Any, path: str) -> tuple[Json | None, list[Problem]]:

@@ -249,6 +249,22 @@ class TaskUndeliverable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueMade:
+    """The task's type was not known before, and had no queue; now it has one. ``send`` as in TaskHandedBack."""
+
+    place: TaskPlace
+    op: str
+    send: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "queue_made", "task": list(self.place), "op": self.op, "send": self.send}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> QueueMade:
+        return cls(place=TaskPlace(*data["task"]), op=data["op"], send=data["send"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
     """A deadline has passed. ``timer`` is the record that armed it; ``due_ms`` proves the time, whatever clocks say."""
 
@@ -313,7 +329,7 @@ class WorkflowBroken:
         return cls(op=data["op"], reason=data["why"])
 
 
-TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable
+TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade
 Event = WorkflowStarted | TaskEvent | TimerFired | WorkflowTerminated | WorkflowRemoved | WorkflowBroken
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
@@ -324,6 +340,7 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "task_handed_back": TaskHandedBack.from_dict,
     "task_dead_lettered": TaskDeadLettered.from_dict,
     "task_undeliverable": TaskUndeliverable.from_dict,
+    "queue_made": QueueMade.from_dict,
     "timer_fired": TimerFired.from_dict,
     "terminated": WorkflowTerminated.from_dict,
     "removed": WorkflowRemoved.from_dict,

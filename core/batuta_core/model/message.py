@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated, event_from_dict
@@ -187,21 +187,32 @@ class TaskMessage:
             raise NotOurs(f"not a task message: {error!r}") from error
 
 
+class WantedQueue(NamedTuple):
+    """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet."""
+
+    task_type: str
+    place: TaskPlace
+    send: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerMessage:
-    """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due.
+    """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due; or the wish for a queue.
 
-    Both name a record: the one that armed the deadline, the one that the guard watches.
+    Each names a record: the one that armed the deadline, the one that the guard watches, the one whose task has no queue.
     """
 
     execution: ExecutionId
     record: int
     due_ms: int = 0
+    wanted: WantedQueue | None = None
 
     def to_text(self) -> str:
         out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "rec": self.record}
         if self.due_ms:
             out["due"] = self.due_ms
+        if self.wanted:
+            out["queue"] = [self.wanted.task_type, list(self.wanted.place), self.wanted.send]
         return _dump(out)
 
     @classmethod
@@ -209,7 +220,12 @@ class TimerMessage:
         """Raises NotOurs or NewerSchema (it must wait)."""
         data = _load(text)
         try:
-            return cls(execution=ExecutionId(data["ns"], data["wf"]), record=int(data["rec"]), due_ms=int(data.get("due", 0)))
+            wanted = None
+            if "queue" in data:
+                task_type, place, send = data["queue"]
+                wanted = WantedQueue(str(task_type), TaskPlace(*map(int, place)), int(send))
+            execution = ExecutionId(data["ns"], data["wf"])
+            return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted)
         except (KeyError, TypeError, ValueError) as error:
             raise NotOurs(f"not a timer message: {error!r}") from error
 

@@ -94,6 +94,9 @@ class OpenTask:
     rounds: int = 0  # a loop: the iteration that is under way
     since: int = 0  # a loop: how many tasks there were before that iteration
     is_over: bool = False  # a loop: the flow has come to the end of its body
+    task_name: str = ""  # of a DYNAMIC task: what its input said
+    fork: TaskPlace | None = None  # the dynamic fork that made it, or that it joins
+    reads: tuple[str, ...] = ()  # a join of a dynamic fork: whose outputs the branches' inputs read
 
     @property
     def shown_ref(self) -> str:
@@ -130,6 +133,9 @@ class OpenTask:
             ("it", self.iteration),
             ("n", self.rounds),
             ("since", self.since),
+            ("nm", self.task_name),
+            ("fk", list(self.fork) if self.fork else None),
+            ("rd", list(self.reads)),
         ):
             if value:
                 rest[key] = value
@@ -172,6 +178,9 @@ class OpenTask:
             rounds=get("n", 0),
             since=get("since", 0),
             is_over="over" in rest,
+            task_name=get("nm", ""),
+            fork=TaskPlace(*rest["fk"]) if "fk" in rest else None,
+            reads=tuple(get("rd", ())),
         )
 
 
@@ -239,6 +248,7 @@ class Head:
     last: tuple[Command, ...] = ()  # an ended execution's last commands
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
+    has_forked: bool = False  # a dynamic fork has run: the next one names its branches otherwise
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
@@ -269,6 +279,8 @@ class Head:
             out["guards"] = list(self.guards)
         if self.burst[1]:
             out["burst"] = list(self.burst)
+        if self.has_forked:
+            out["forked"] = 1
         return out
 
     @classmethod
@@ -294,6 +306,7 @@ class Head:
             last=tuple(command_from_dict(item) for item in get("last", ())),
             guards=_pair(get("guards", (0, 0))),
             burst=_pair(get("burst", (0, 0))),
+            has_forked="forked" in data,
         )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.decider.tasks.registry import task_type
 from batuta_core.engine import operate, query, requeue, wire
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.poll import poll
@@ -135,7 +134,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
 
         def is_reached(newest: Record) -> bool:
             graph = graph_of(ports, execution.namespace, newest.head.definition)
-            return is_blocked(ports, execution, newest, (), lambda ref: graph.node(ref).type is task_type("WAIT"))
+            return is_blocked(ports, execution, newest, (), graph.is_wait)
 
         is_in_time = wait_until(ports, execution, is_reached, timeout_ms)
         return json_response(wire.run_json(query.workflow_json(ports, execution), None, is_timed_out=not is_in_time))
@@ -155,7 +154,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
     def _signal(execution: ExecutionId, status: str) -> str | None:
         report = _report(status)
         graph = graph_of(ports, execution.namespace, operate.require_newest(ports, execution).head.definition)
-        return operate.signal(ports, execution, report, lambda ref: graph.node(ref).type is task_type("WAIT"))
+        return operate.signal(ports, execution, report, graph.is_wait)
 
 
 def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:

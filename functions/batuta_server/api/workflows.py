@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.decider.tasks.registry import task_type
 from batuta_core.engine import operate, query, search, wire
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Ports, SummaryQuery
@@ -149,6 +148,6 @@ def _start(ports: Ports, request: StartRequest) -> str:
 def _blocking(ports: Ports, execution: ExecutionId, refs: list[str]) -> Callable[[Record], bool]:
     def is_reached(newest: Record) -> bool:
         graph = graph_of(ports, execution.namespace, newest.head.definition)
-        return is_blocked(ports, execution, newest, refs, lambda ref: graph.node(ref).type is task_type("WAIT"))
+        return is_blocked(ports, execution, newest, refs, graph.is_wait)
 
     return is_reached

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from batuta_core.decider import outcome
-from batuta_core.decider.tasks.join import has_ended
+from batuta_core.decider.tasks.join import has_ended, may_come
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.execution import TaskStatus
 
@@ -37,9 +37,8 @@ class ExclusiveJoin(TaskType):
         step.has_news = True
 
     def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
-        for ref in self.looks_at(node.task):
-            if ref in step.open:
-                return False
+        refs = [ref for ref in self.looks_at(node.task) if ref != node.ref]
+        for ref in refs:
             if has_ended(step, node, ref):
                 (found,) = step.tasks([ref])
                 if found.status.is_successful:
@@ -48,7 +47,10 @@ class ExclusiveJoin(TaskType):
                 else:
                     outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=found.reason, output=found.output)
                 return True
-        if is_last_chance:  # none of them was run
-            step.close_task(task, TaskStatus.COMPLETED, output={})
-            outcome.task_succeeded(step, node)
-        return is_last_chance
+            if not is_last_chance and ref in step.open:
+                return False
+        if not is_last_chance and any(may_come(step, node, ref) for ref in refs):
+            return False
+        step.close_task(task, TaskStatus.COMPLETED, output={})  # none of them was run, nor will be
+        outcome.task_succeeded(step, node)
+        return True

@@ -1,21 +1,43 @@
-"""FORK_JOIN_DYNAMIC: a fork whose branches its input lists."""
+"""FORK_JOIN_DYNAMIC: a fork whose branches its input lists, in one of three shapes (reference section 4.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider.tasks.fork_join import WIRE_TYPE
+from batuta_core.decider import outcome
+from batuta_core.decider.expression.reading import Budget
+from batuta_core.decider.expression.text import java_text
+from batuta_core.decider.forked import TASKS_INPUT, roots_read
+from batuta_core.decider.known import Missing, Needs
+from batuta_core.decider.step import Joining
+from batuta_core.decider.tasks.fork_join import WIRE_TYPE, join_of
 from batuta_core.decider.tasks.rules import required, shown_name
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
+from batuta_core.model.definition import read_workflow_task
 from batuta_core.model.error import Problem
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+
+if TYPE_CHECKING:
+    from batuta_core.decider.compile import Node
+    from batuta_core.decider.step import Step
 
 _PAIR = ("dynamicForkTasksParam", "dynamicForkTasksInputParamName")
+_ONE_TASK_EACH = ("FORK_JOIN", "FORK_JOIN_DYNAMIC", "DO_WHILE", "JOIN", "EXCLUSIVE_JOIN")  # what a branch cannot be
+
+Json = dict[str, Any]
+
+
+class _Refused(Exception):
+    """The input lists no branches that could be run; the text is Conductor's reason."""
 
 
 class ForkJoinDynamic(TaskType):
     name = "FORK_JOIN_DYNAMIC"
     is_retried = False
     has_input_template = False
+    is_supported = True
+    is_fork = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         if "forkTaskInputs" in task["inputParameters"]:
@@ -32,3 +54,139 @@ class ForkJoinDynamic(TaskType):
 
     def shown_name(self, task: WorkflowTask) -> str:
         return WIRE_TYPE
+
+    def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
+        task_input = step.inputs(node, hidden)
+        try:
+            tasks = _with_definitions(step, _checked(step, node, _branches(step, node, task_input)))
+        except _Refused as refused:
+            outcome.finish(step, WorkflowStatus.FAILED, str(refused))
+            return
+        join = join_of(step.graph, node)
+        if join is None:
+            reason = "Dynamic join definition is not followed by a join task.  Check the workflow definition."
+            outcome.finish(step, WorkflowStatus.FAILED, reason)
+            return
+        refs = [task["taskReferenceName"] for task in tasks]
+        ended = step.local_task(node, TaskStatus.COMPLETED, {**task_input, TASKS_INPUT: tasks, "forkedTasks": refs}, {})
+        nodes = step.add_forked(ended.place)
+        step.joining = Joining(join.ref, ended.place, tuple(step.shown_ref(nodes[ref]) for ref in refs), roots_read(nodes))
+        step.has_forked = True
+        step.go_into([*refs, join.ref], hidden | {node.ref})
+
+
+def _branches(step: Step, node: Node, task_input: Mapping[str, Any]) -> list[Json]:
+    if isinstance(task_input.get("forkTaskInputs"), list):
+        return list(_of_inputs(step, node, task_input))
+    if "dynamicForkTasksParam" in node.task:
+        return list(_of_tasks(node, task_input))
+    return list(_of_legacy(node, task_input))
+
+
+def _of_inputs(step: Step, node: Node, task_input: Mapping[str, Any]) -> Iterator[Json]:
+    """One task, once for every element of a list."""
+    kind = str(task_input.get("forkTaskType") or "SIMPLE")
+    workflow = task_input.get("forkTaskWorkflow")
+    name = task_input.get("forkTaskName") or (node.ref if kind == "SIMPLE" else kind)
+    begin = f"_{node.ref}_{name}" if step.has_forked else f"_{name}"
+    for index, element in enumerate(task_input["forkTaskInputs"]):
+        own = element if isinstance(element, dict) else {}
+        task = _read(own) or {}
+        task |= {"name": str(workflow or name), "taskReferenceName": f"{begin}_{index}", "type": "SUB_WORKFLOW" if workflow else kind}
+        task["inputParameters"] = {**(own if isinstance(element, dict) else {"input": element}), "__index": index}
+        task["optional"] = task.get("optional", False) or node.is_optional
+        if workflow:
+            task["subWorkflowParam"] = _child(str(workflow), task_input.get("forkTaskWorkflowVersion"), own)
+        yield _normal(task, "forkTaskInputs")
+
+
+def _child(name: str, version: Any, element: Mapping[str, Any]) -> Json:
+    found: Json = {"name": name}
+    if isinstance(version, int) or (isinstance(version, str) and version.isdecimal()):
+        found["version"] = int(version)
+    if isinstance(element.get("taskToDomain"), dict):
+        found["taskToDomain"] = element["taskToDomain"]
+    return found
+
+
+def _of_tasks(node: Node, task_input: Mapping[str, Any]) -> Iterator[Json]:
+    """A list of tasks, and a map of their inputs."""
+    param = node.task["dynamicForkTasksParam"]
+    tasks = task_input.get(param)
+    if not isinstance(tasks, list):
+        raise _cannot_read(param, tasks)
+    inputs = task_input.get(node.task.get("dynamicForkTasksInputParamName", ""))
+    if not isinstance(inputs, dict):
+        raise _Refused(f"Input to the dynamically forked tasks is not a map -> expecting a map of K,V  but found {_text(inputs)}")
+    for task in tasks:
+        if not isinstance(task, dict):
+            raise _cannot_read(param, tasks)
+        more = inputs.get(str(task.get("taskReferenceName")))
+        own = task.get("inputParameters")
+        overlaid = {**(own if isinstance(own, dict) else {}), **(more if isinstance(more, dict) else {})}
+        yield _normal({**task, "inputParameters": overlaid}, param, tasks)
+
+
+def _of_legacy(node: Node, task_input: Mapping[str, Any]) -> Iterator[Json]:
+    """Conductor's DynamicForkJoinTaskList."""
+    param = node.task.get("dynamicForkJoinTasksParam")
+    found = task_input.get(param or "")
+    tasks = found.get("dynamicTasks") if isinstance(found, dict) else None
+    if not isinstance(tasks, list):
+        shown = f"The value of {_text(param)} from task's input {_text(task_input)}"
+        raise _Refused(f"Dynamic tasks could not be created. {shown} has no dynamic tasks to be scheduled")
+    for task in tasks:
+        given = task if isinstance(task, dict) else {}
+        made: Json = {"name": given.get("taskName"), "taskReferenceName": given.get("referenceName"), "type": given.get("type") or "SIMPLE"}
+        if given.get("workflowName"):
+            made["subWorkflowParam"] = {"name": given["workflowName"]}
+        yield _normal({**made, "inputParameters": given.get("input") or {}}, str(param), tasks)
+
+
+def _read(task: Mapping[str, Any]) -> Json | None:
+    """The canonical form of a task; None when it is none."""
+    found, problems = read_workflow_task(task)
+    return None if problems else found
+
+
+def _normal(task: Mapping[str, Any], param: str, shown: Any = None) -> Json:
+    found = _read(task)
+    if found is None or not found.get("taskReferenceName") or not found.get("name"):
+        raise _cannot_read(param, task if shown is None else shown)
+    return found
+
+
+def _cannot_read(param: str, value: Any) -> _Refused:
+    return _Refused(f"Input '{param}' is invalid. Cannot deserialize a list of Workflow Tasks from '{_text(value)}'")
+
+
+def _text(value: Any) -> str:
+    return java_text(value, Budget())
+
+
+def _checked(step: Step, node: Node, tasks: Sequence[Json]) -> Sequence[Json]:
+    """Each reference name must be new; in a loop those of earlier iterations are."""
+    taken = {*step.graph.nodes, *step.open}
+    for task in tasks:
+        ref = task["taskReferenceName"]
+        if ref in taken:
+            where = f"the Workflow: {step.execution.workflow_id}, Dynamic Fork Task: {node.ref}"
+            reason = f"No dynamic tasks could be created for {where} attempted to create a duplicate task reference name: {ref}"
+            raise _Refused(reason)
+        if task["type"] in _ONE_TASK_EACH:
+            raise _Refused(f"The task {ref} of the dynamic fork {node.ref} is a {task['type']}: put it into a workflow and fork that.")
+        taken.add(ref)
+    for ref, branch in step.graph.compile_branches(tasks).items():
+        if not branch.type.is_supported:
+            raise _Refused(f"The task {ref} of the dynamic fork {node.ref} is a {branch.type.name}, which this version cannot run yet.")
+    return tasks
+
+
+def _with_definitions(step: Step, tasks: Sequence[Json]) -> list[Json]:
+    """Each with its registered task definition, if there is one."""
+    names = frozenset(task["name"] for task in tasks if "taskDefinition" not in task)
+    missing = names - step.known.task_definitions.keys()
+    if missing:
+        raise Missing(Needs(task_definitions=missing))
+    found = step.known.task_definitions
+    return [{**task, "taskDefinition": found[task["name"]]} if found.get(task["name"]) else task for task in tasks]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
+from batuta_core.decider.view import scheduling_change
 from batuta_core.model.execution import TaskExecution, TaskStatus
 
 if TYPE_CHECKING:
-    from batuta_core.decider.compile import Node
+    from batuta_core.decider.compile import Graph, Node
     from batuta_core.decider.step import Step
+    from batuta_core.model.event import TaskPlace
     from batuta_core.model.record import OpenTask
 
 
@@ -29,19 +31,35 @@ class Join(TaskType):
         return self.name
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
-        task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms)
-        step.open_task(node, task, {**node.task["inputParameters"], "joinOn": node.task["joinOn"]})
+        refs: Sequence[str] = node.task["joinOn"]
+        about: dict[str, Any] = {}
+        if step.joining and step.joining.join == node.ref:
+            refs, about = step.joining.refs, {"fork": step.joining.fork, "reads": step.joining.reads}
+            step.joining = None
+        task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms, **about)
+        step.open_task(node, task, {**node.task["inputParameters"], "joinOn": list(refs)})
         step.has_news = True  # what it waits for may have ended long ago
 
     def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
+        if task.fork is not None:
+            return _look_at_branches(step, node, task, task.fork)
         refs: Sequence[str] = node.task["joinOn"]
-        if any(ref in step.open for ref in refs):
+        if not is_last_chance and any(ref in step.open for ref in refs):
             return False
         over = [ref for ref in refs if has_ended(step, node, ref)]
-        if len(over) < len(refs) and not is_last_chance and any(_may_come(step, node, ref) for ref in refs if ref not in over):
+        if len(over) < len(refs) and not is_last_chance and any(may_come(step, node, ref) for ref in refs if ref not in over):
             return False
         _finish(step, node, task, step.tasks(over))
         return True
+
+
+def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -> bool:
+    """Of a dynamic fork: all that it made is over when nothing of it is open."""
+    if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
+        return False
+    fork_input = step.reader.payload(scheduling_change(step.reader.record(fork.record), fork.nth).input)
+    _finish(step, node, task, step.tasks([ref for ref in fork_input["forkedTasks"] if ref in step.ended]))
+    return True
 
 
 def has_ended(step: Step, node: Node, ref: str) -> bool:
@@ -53,17 +71,22 @@ def has_ended(step: Step, node: Node, ref: str) -> bool:
     return not is_beside or ended.number > step.open[node.loop or ""].since
 
 
-def _may_come(step: Step, node: Node, ref: str) -> bool:
-    """Whether ``ref``, which was not scheduled, may be yet: something is open in its own branch of the fork. Of a task elsewhere
-    nobody knows."""
-    fork = step.graph.node(node.fork) if node.fork else None
-    if fork is None or not step.graph.is_inside(ref, fork):
-        return True
-    position = step.graph.node(ref).position
-    begins = [step.graph.node(branch[0]["taskReferenceName"]).position for branch in fork.task["forkTasks"] if branch]
-    begin = max(place for place in begins if place <= position)
-    end = min((place for place in begins if place > position), default=fork.end)
-    return any(begin <= step.graph.node(open_).position < end for open_ in step.open)
+def may_come(step: Step, node: Node, ref: str) -> bool:
+    """Whether ``ref``, which was not scheduled, may be yet while ``node`` waits: it lies in a branch beside that of ``node`` in which
+    something is open."""
+    for fork in step.graph.nodes.values():
+        if fork.type.is_fork and step.graph.is_inside(ref, fork) and (node.fork == fork.ref or step.graph.is_inside(node.ref, fork)):
+            begin, end = _branch(step.graph, fork, step.graph.node(ref).position)
+            if not begin <= node.position < end:
+                # A branch that a dynamic fork made is in no definition, but its join is, and waits beside it.
+                return any(begin <= step.graph.nodes[open_].position < end for open_ in step.open if open_ in step.graph.nodes)
+    return False
+
+
+def _branch(graph: Graph, fork: Node, position: int) -> tuple[int, int]:
+    """Where the branch of ``fork`` begins and ends in which ``position`` lies."""
+    begins = [graph.node(branch[0]["taskReferenceName"]).position for branch in fork.task["forkTasks"] if branch]
+    return max(place for place in begins if place <= position), min((place for place in begins if place > position), default=fork.end)
 
 
 def _finish(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecution]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 
@@ -20,7 +20,11 @@ class Simple(TaskType):
         return str(task["name"])
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
-        task_input = step.inputs(node, hidden)
-        due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
-        task = step.new_task(node, due_ms=due_ms, delay_s=node.start_delay_s)
-        step.open_task(node, step.enqueue(task), task_input)
+        schedule(step, node, step.inputs(node, hidden))
+
+
+def schedule(step: Step, node: Node, task_input: Any, **fields: Any) -> None:
+    """Makes a worker's task; ``fields`` are more of its OpenTask."""
+    due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
+    task = step.new_task(node, due_ms=due_ms, delay_s=node.start_delay_s, **fields)
+    step.open_task(node, step.enqueue(task), task_input)

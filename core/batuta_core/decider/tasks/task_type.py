@@ -23,6 +23,7 @@ class TaskType:
 
     name: ClassVar[str]
     is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
+    is_named_late: ClassVar[bool] = False  # which queue that is, only its input says
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered

@@ -46,6 +46,13 @@ FULL_TASK = OpenTask(
     lost=4,
     sends=11,
     handed_back=("a", "b"),
+    iteration=3,
+    rounds=4,
+    since=5,
+    is_over=True,
+    task_name=ODD,
+    fork=PLACE,
+    reads=("a", ODD),
 )
 FULL = Head(
     status=WorkflowStatus.FAILED,
@@ -75,6 +82,7 @@ FULL = Head(
     last=tuple(COMMANDS),
     guards=(1, 7),
     burst=(29_400_000, 3),
+    has_forked=True,
 )
 
 

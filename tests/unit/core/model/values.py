@@ -5,6 +5,7 @@ from __future__ import annotations
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.event import (
     Event,
+    QueueMade,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
@@ -70,6 +71,7 @@ EVENTS: list[Event] = [
     TaskDeadLettered(place=PLACE, op="o", receives=5),
     TaskDeadLettered(place=PLACE, op="o", receives=5, send=2),
     TaskUndeliverable(place=PLACE, op="o", reason=ODD),
+    QueueMade(place=PLACE, op="o", send=1),
     TimerFired(timer=3, due_ms=1_764_000_000_000),
     WorkflowTerminated(op="o"),
     WorkflowTerminated(op="o", reason="", is_failure_workflow_wanted=True),

@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from tests.unit.functions.api.caller import Api, report, simple, workflow
+from tests.unit.functions.api.caller import Api, report, workflow
 from tests.unit.functions.api.test_request import MALFORMED
 
 from batuta_server.api.handler import _make_app
@@ -68,7 +68,7 @@ CASES = [
     Case("POST", "/api/workflow", {"name": "order", "idempotencyStrategy": "GUESS"}, *INVALID, "idempotencyStrategy"),
     Case("POST", "/api/workflow", {"name": "order", "idempotencyKey": "taken"}, 409, "execution_exists", "the idempotency key is taken"),
     Case("POST", "/api/workflow", {"name": "x", "workflowDef": {"name": "x", "tasks": 1}}, *INVALID, "tasks"),
-    Case("POST", "/api/workflow", {"name": "forks"}, 400, "unsupported_task_type", "FORK_JOIN"),
+    Case("POST", "/api/workflow", {"name": "sinks"}, 400, "unsupported_task_type", "EVENT"),
     Case("POST", "/api/workflow", {"name": "order", "input": {"x": "y" * 5_500_000}}, 413, "payload_too_large", "the input has"),
     Case("POST", "/api/workflow/execute/nobody/1", {}, *NO_DEFINITION, "name=nobody"),
     Case("POST", "/api/workflow/execute/order/one", {}, *INVALID, "0 for the latest"),
@@ -162,10 +162,9 @@ REFUSE_NOTHING = {
 def stage() -> tuple[Api, dict[str, str]]:
     """A world in which something is there already. Refusals leave it as it is."""
     api = Api()
-    forks = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "forkTasks": [[simple("a")]]}
-    join = {"name": "j", "taskReferenceName": "j", "type": "JOIN", "joinOn": ["a"]}
+    event = {"name": "e", "taskReferenceName": "e", "type": "EVENT", "sink": "conductor"}
     wait = {"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}
-    api.register(workflow("order"), workflow("forks", forks, join), workflow("waits", wait))
+    api.register(workflow("order"), workflow("sinks", event), workflow("waits", wait))
     done = api.start(idempotencyKey="taken")
     api.complete("pack")
     running = api.start()
