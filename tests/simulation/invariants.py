@@ -189,7 +189,13 @@ def only_lost_leases_count(world: World, execution: ExecutionId, records: list[R
             if isinstance(event, TaskHandedBack):
                 backs.setdefault(ids.task_id(execution.workflow_id, *event.place), set()).add(event.op)
     for task in folded.tasks:
-        if task.status is TaskStatus.FAILED and "its workers died" in (task.reason or "") and task.attempt == _attempts(folded, task.ref):
+        is_worker = task.task_type != "JOIN"  # which fails with the reasons of its branches
+        if (
+            is_worker
+            and task.status is TaskStatus.FAILED
+            and "its workers died" in (task.reason or "")
+            and task.attempt == _attempts(folded, task.ref)
+        ):
             taken = sum(count for text, count in world.queues.receives.items() if task.task_id in text and '"att"' in text)
             given_back = len(backs.get(task.task_id, ()))
             require(taken - given_back >= LOST_LEASES_MAX, "hand-backs never count as lost leases", execution, task, taken, given_back)

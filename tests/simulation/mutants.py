@@ -286,6 +286,42 @@ _add(
     "what another delivery committed, and died before it was done, is left to nobody",
 )
 _add(
+    "join-before-its-branches",
+    "batuta_core.decider.tasks.join",
+    "                return any(begin <= step.graph.nodes[open_].position < end for open_ in step.open if open_ in step.graph.nodes)\n",
+    "                return False\n",
+    "a join goes on before the last task of a branch has begun",
+)
+_add(
+    "earlier-iteration-joined",
+    "batuta_core.decider.tasks.join",
+    'return not is_beside or ended.number > step.open[node.loop or ""].since',
+    "return True",
+    "a join in a loop takes the outputs of the iteration before",
+)
+_add(
+    "late-branch-forgotten",
+    "batuta_core.decider.decide",
+    "or ref in read or (joins and ref not in step.graph.nodes)",
+    "or ref in read",
+    "a dynamic fork's join finds nothing of the branches that ended in earlier records",
+)
+_add(
+    "missing-queue-asked-for-once-only",
+    "batuta_core.engine.timers",
+    """            event = QueueMade(""",
+    """            continue
+            event = QueueMade(""",
+    "a task whose type was not known before is never sent",
+)
+_add(
+    "queue-made-twice",
+    "batuta_core.decider.on_task",
+    "if task.status is not TaskStatus.SCHEDULED or _is_of_old_message(task, event.send):",
+    "if task.status is not TaskStatus.SCHEDULED:",
+    "a repeated message puts the task on its new queue again",
+)
+_add(
     "dead-letter-of-an-old-message-counted",
     "batuta_core.decider.on_task",
     """            if _is_of_old_message(task, event.send):
@@ -369,18 +405,18 @@ _add(
 _add(
     "far-timers-deleted-before-sent",
     "batuta_core.engine.timers",
-    """            needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
+    """                needed = [timer for timer in chunk if looks >= _LOOKS_MAX or _is_needed(ports, timer)]
 """,
-    """            needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
-            ports.far_timers.delete(page)
+    """                needed = [timer for timer in chunk if looks >= _LOOKS_MAX or _is_needed(ports, timer)]
+                ports.far_timers.delete(chunk)
 """,
     "a mover that dies loses what it took",
 )
 _add(
     "outputs-forgotten-too-early",
     "batuta_core.decider.decide",
-    "if step.graph.is_live(ref, front)}",
-    "if step.graph.is_live(ref, front + 1)}",
+    "if step.graph.is_live(ref, front) or",
+    "if step.graph.is_live(ref, front + 1) or",
     "an output that an open task's retry reads again is gone",
 )
 _add(

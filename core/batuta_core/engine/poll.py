@@ -20,10 +20,12 @@ from batuta_core.engine.dispatch import open_nodes
 from batuta_core.engine.fetch import graph_of, read_payload, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, PollData, Ports, QueueMissing
+from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
 from batuta_core.model.event import Event, TaskStarted
 from batuta_core.model.message import NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import OpenTask, Record
 
 SQS_BATCH_MAX = 10  # quota "messages per receive"
@@ -39,6 +41,7 @@ def poll(
     ports.definitions.note_poll(namespace, PollData(task_type, domain, worker_id, ports.clock.now_ms()))
     end_ms = ports.clock.now_ms() + timeout_ms
     taken: list[dict[str, Any]] = []
+    room = ANSWER_MAX_BYTES
     while len(taken) < count:
         left_ms = 0 if taken else max(end_ms - ports.clock.now_ms(), 0)
         try:
@@ -47,6 +50,10 @@ def poll(
             return taken
         before = len(taken)
         for place, message in enumerate(received):
+            room -= _input_bytes(message)
+            if room < 0 and taken:  # the answer would be too large to be sent, and what is taken must be handed out
+                ports.queues.release(queue, [other.receipt for other in received[place:]])
+                return taken
             try:
                 task = _take(ports, queue, message, worker_id)
             except Exception as error:
@@ -63,6 +70,15 @@ def poll(
         if is_over and len(taken) == before:  # a backlog of what has ended since: the next poll goes on with it
             break
     return taken
+
+
+def _input_bytes(received: Incoming) -> int:
+    """About how much the task takes in the answer; what is no task takes nothing."""
+    try:
+        found = TaskMessage.parse(received.text).input
+    except (NotOurs, NewerSchema):
+        return 0
+    return found.size_bytes if isinstance(found, PayloadRef) else len(received.text.encode())
 
 
 def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ the next run finds only what came since.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from batuta_core.engine.ports import FarTimer, Incoming, Outgoing, Ports
 from batuta_core.model.error import BatutaError, NewerSchema
@@ -120,24 +120,31 @@ def move_far_timers(ports: Ports) -> int:
         return 0
     horizon = ports.clock.now_ms() // 60_000 + HORIZON_MINUTES
     closed = horizon - WRITER_MINUTES
-    moved = 0
+    moved = looks = 0
     for minute in range(cursor, horizon + 1):
         for page in ports.far_timers.in_minute(minute):
-            needed = [timer for timer in page if moved > _CHECKED_MAX or _is_needed(ports, timer)]
-            now_ms = ports.clock.now_ms()
-            _send(
-                ports,
-                [(TimerMessage(execution=t.execution, record=t.record, due_ms=t.due_ms), _delay_s(t.due_ms - now_ms)) for t in needed],
-            )
-            ports.far_timers.delete(page)
-            moved += len(needed)
+            for chunk in _chunks(page):  # what is dealt with is gone, however many are behind it and whenever the function dies
+                needed = [timer for timer in chunk if looks >= _LOOKS_MAX or _is_needed(ports, timer)]
+                looks += len(chunk)
+                now_ms = ports.clock.now_ms()
+                _send(
+                    ports,
+                    [(TimerMessage(execution=t.execution, record=t.record, due_ms=t.due_ms), _delay_s(t.due_ms - now_ms)) for t in needed],
+                )
+                ports.far_timers.delete(chunk)
+                moved += len(needed)
         if minute < closed:
             ports.far_timers.set_cursor(minute + 1)
     return moved
 
 
+def _chunks(page: Sequence[FarTimer]) -> Iterator[Sequence[FarTimer]]:
+    return (page[begin : begin + _CHUNK] for begin in range(0, len(page), _CHUNK))
+
+
+_CHUNK = 100
 # A look at the head costs a read and a few ms; beyond so many in one run the decider finds out by itself.
-_CHECKED_MAX = 1000
+_LOOKS_MAX = 1000
 
 
 def _is_needed(ports: Ports, timer: FarTimer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -147,3 +148,14 @@ def test_large_inputs_and_outputs_are_shown_whole(server: Server) -> None:
     server.register(simple("a", inputParameters={"x": "${workflow.input.x}"}))
     server.start(input={"x": "x" * 300_000})
     assert polled(server)[0]["inputData"] == {"x": "x" * 300_000}
+
+
+def test_a_poll_hands_out_no_more_than_an_answer_holds(server: Server) -> None:
+    """The rest is on its queue again, at once."""
+    server.register(simple("a", inputParameters={"x": "${workflow.input.x}"}))
+    for _ in range(40):
+        server.start(input={"x": "y" * 180_000})
+    found = polled(server, count=40)
+    assert 20 < len(found) < 40
+    assert sum(len(json.dumps(task)) for task in found) < 6_000_000
+    assert len(polled(server, count=40)) == 40 - len(found)

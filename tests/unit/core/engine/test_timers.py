@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import timers
-from batuta_core.engine.ports import FarTimer, Incoming
+from batuta_core.engine.ports import FarTimer, Incoming, Journal
 from batuta_core.engine.timers import HORIZON_MINUTES, SQS_DELAY_MAX_S
 from batuta_core.model.message import TimerMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.simulator.faults import Crash
 
 EXECUTION = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-000000000001")
 MINUTE_MS = 60_000
@@ -131,3 +135,30 @@ def test_a_guard_whose_call_came_to_its_end_wakes_no_decider(server: Server) -> 
     server.world.summaries.delete(execution)
     timers.fire(server.ports, [Incoming("m2", guard, "r", 1)])
     assert server.waiting(server.world.queues.inbox) == 1
+
+
+def test_a_mover_that_dies_in_a_full_minute_has_dealt_with_what_came_before(server: Server) -> None:
+    """Else a minute that takes longer than a function lives would never be over."""
+    world = server.world
+    world.far_timers.begin_cursor(world.now_ms // MINUTE_MS)
+    for number in range(2000):
+        world.far_timers.put(FarTimer(world.now_ms + MINUTE_MS + number, EXECUTION, number))
+    looks: list[int] = []
+
+    class Dying:
+        def newest(self, _execution: ExecutionId) -> None:
+            looks.append(1)
+            if len(looks) > 550:
+                raise Crash("the function's time is over")
+
+    with pytest.raises(Crash):
+        timers.move_far_timers(replace(world.plain, journal=cast(Journal, Dying())))
+    assert len(world.far_timers.all()) <= 1500
+
+
+def test_the_mover_looks_at_a_thousand_heads_a_run_at_most(server: Server) -> None:
+    world = server.world
+    world.far_timers.begin_cursor(world.now_ms // MINUTE_MS)
+    for number in range(1500):
+        world.far_timers.put(FarTimer(world.now_ms + MINUTE_MS + number, EXECUTION, number))
+    assert timers.move_far_timers(server.ports) == 500  # of no execution: what it does not look at, it sends
