@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from batuta_server.aws.key_ring import in_order
-from batuta_server.stage.ring import KEY_BYTES, VERIFIES_FOR_MS, Key, Ring, turn
+from batuta_server.aws.key_ring import VERIFIES_FOR_MS, in_order
+from batuta_server.stage.ring import KEY_BYTES, Key, Ring, turn
 
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = 1_764_000_000_000
