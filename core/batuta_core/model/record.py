@@ -148,7 +148,7 @@ class OpenTask:
             is_leased="x" in rest,
             lost=get("l", 0),
             sends=get("r", 0),
-            handed_back=tuple(get("h", ())),
+            handed_back=_ops(get("h", ())),
         )
 
 
@@ -388,6 +388,11 @@ class Record:
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def _ops(data: Sequence[str] | int) -> tuple[str, ...]:
+    """The first records (2026-11-21, 8614cbd) only counted them."""
+    return ("",) * data if isinstance(data, int) else tuple(data)
 
 
 def _pair(data: Sequence[int]) -> tuple[int, int]:
