@@ -28,7 +28,7 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
             incoming = incoming_of(event)
             read: list[InboxMessage] = []
             failed = advance_batch(ports, incoming, read.append)
-            facts = {"messages": len(incoming), "failed": len(failed), **_facts_of(read)}
+            facts = {"messages": len(incoming), **({"failed": len(failed)} if failed else {}), **_facts_of(read)}
         else:
             failed = []
             facts = {"swept": sweep(ports)}

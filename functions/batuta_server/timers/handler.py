@@ -24,7 +24,11 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
         if "Records" in event:
             read: list[TimerMessage] = []
             failed = fire(ports, incoming_of(event), read.append)
-            facts = {"messages": len(event["Records"]), "failed": len(failed), **facts_of(message.execution for message in read)}
+            facts = {
+                "messages": len(event["Records"]),
+                **({"failed": len(failed)} if failed else {}),
+                **facts_of(message.execution for message in read),
+            }
         else:
             failed = []
             facts = {"moved": move_far_timers(ports)}
