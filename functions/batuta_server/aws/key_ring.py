@@ -28,6 +28,7 @@ SIGN_AFTER_MS = 120_000
 # for as long again at most.
 VERIFIES_FOR_MS = 30 * 24 * 3600 * 1000
 READ_EVERY_S = 3600.0  # a request to KMS an hour and environment: $0.004 a month for two that tick
+TRY_AGAIN_AFTER_S = 600.0  # such a reading: one that is not answered takes a request some 12 s
 READ_AGAIN_AFTER_S = 60.0  # less than the above: whoever read the ring before a key was made may do so again before it is used
 
 
@@ -56,19 +57,19 @@ class KeyRing:
         elif age_s >= READ_EVERY_S:
             try:
                 self._read_again()
-            except BatutaError:  # those that are known still hold; another try in a minute
-                self._read_at = time.monotonic() - READ_EVERY_S + READ_AGAIN_AFTER_S
-        return _usable(self._ring, _now_ms())
+            except BatutaError:  # those that are known still hold, and an unknown tag has them read at any time
+                self._read_at = time.monotonic() - READ_EVERY_S + TRY_AGAIN_AFTER_S
+        return usable(self._ring, _now_ms())
 
     def newest(self) -> tuple[bytes, ...]:
         """As ``known``, read again unless that was within the last minute. Raises Unavailable when the parameter store does not
         answer."""
         if not self._ring or time.monotonic() - self._read_at >= READ_AGAIN_AFTER_S:
             self._read_again()
-        return _usable(self._ring, _now_ms())
+        return usable(self._ring, _now_ms())
 
     def _read_again(self) -> None:
-        self._ring = _parsed(self._read())
+        self._ring = parsed(self._read())
         self._read_at = time.monotonic()
 
     def _read(self) -> str:
@@ -80,13 +81,8 @@ class KeyRing:
         return value
 
 
-def in_order(value: str, now_ms: int) -> tuple[bytes, ...]:
-    """The keys in a ring's value that verify, the one to sign with first. Raises BatutaError, which never quotes the value."""
-    return _usable(_parsed(value), now_ms)
-
-
-def _parsed(value: str) -> Sequence[Made]:
-    """The newest first."""
+def parsed(value: str) -> Sequence[Made]:
+    """The parameter's value, the newest key first. Raises BatutaError, which never quotes the value."""
     try:
         entries: list[dict[str, Any]] = json.loads(value)["keys"]
         ring = [Made(int(entry["from_ms"]), base64.b64decode(entry["key"], altchars=b"-_", validate=True)) for entry in entries]
@@ -97,7 +93,8 @@ def _parsed(value: str) -> Sequence[Made]:
     return sorted(ring, reverse=True)
 
 
-def _usable(ring: Sequence[Made], now_ms: int) -> tuple[bytes, ...]:
+def usable(ring: Sequence[Made], now_ms: int) -> tuple[bytes, ...]:
+    """Those that verify now, the one to sign with first."""
     valid = [ring[0], *(made for successor, made in pairwise(ring) if now_ms - successor.from_ms < VERIFIES_FOR_MS)]
     signing = next((made for made in valid if now_ms - made.from_ms >= SIGN_AFTER_MS), valid[-1])
     return (signing.key, *(made.key for made in valid if made is not signing))

@@ -16,7 +16,7 @@ from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.token import Signer
 from batuta_server.aws import key_ring
-from batuta_server.aws.key_ring import READ_AGAIN_AFTER_S, READ_EVERY_S, SIGN_AFTER_MS, VERIFIES_FOR_MS, KeyRing, in_order
+from batuta_server.aws.key_ring import READ_EVERY_S, SIGN_AFTER_MS, TRY_AGAIN_AFTER_S, VERIFIES_FOR_MS, KeyRing, parsed, usable
 
 NOW_MS = 1_764_000_000_000
 OLD, MIDDLE, NEW = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -87,6 +87,10 @@ def reading(*script: Deed) -> Iterator[tuple[ScriptedServer, KeyRing]]:
             transport.close()
 
 
+def in_order(value: str, now_ms: int) -> tuple[bytes, ...]:
+    return usable(parsed(value), now_ms)
+
+
 class Clocks:
     """Both of the ring's clocks, set by hand."""
 
@@ -132,9 +136,18 @@ def test_a_warm_environment_signs_with_the_new_key_within_the_hour(clocks: Clock
         assert signer.signature("x") == Signer([OLD]).signature("x")
         assert len(server.requests) == tried  # not with every message
         server.answer_with(lambda _request: stored(ring((NEW, SIGN_AFTER_MS), (OLD, 10**9))))
-        clocks.pass_s(READ_AGAIN_AFTER_S)
+        clocks.pass_s(TRY_AGAIN_AFTER_S)
         assert signer.signature("x") == Signer([NEW]).signature("x")
         assert signer.is_signature(Signer([OLD]).signature("x"), "x")
+
+
+def test_an_unknown_tag_has_the_ring_read_although_the_last_try_failed(clocks: Clocks) -> None:
+    with reading(stored(ring((OLD, 10**9))), refusal("AccessDeniedException"), stored(ring((NEW, 0), (OLD, 10**9)))) as (server, keys):
+        signer = signer_of(keys)
+        clocks.pass_s(READ_EVERY_S)
+        signer.signature("x")
+        assert len(server.requests) == 2
+        assert signer.is_signature(Signer([NEW]).signature("x"), "x")
 
 
 def test_a_ring_that_was_never_read_must_be() -> None:
