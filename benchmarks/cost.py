@@ -1,7 +1,9 @@
 """What a task costs: every AWS call of a ten-task line counted, from the HTTP start to the far timer that nobody needs any more.
 
-Two profiles: one execution alone, so that nothing is ever batched; ten side by side, so that every batch holds ten. Then lines of
-10 to 10,000 tasks in one execution, to see whether the price of a task depends on what came before it; then an idle month.
+Two profiles: one execution alone, so that nothing is ever batched; ten side by side, so that every batch holds ten. Each for three
+kinds of input (``cost_load.Inputs``), and each priced for slower answers of AWS, too: the headline is for inputs that repeat the
+workflow's, the targets are held against all of them. Then lines of 10 to 10,000 tasks in one execution, to see whether the price of a
+task depends on what came before it; then an idle month.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from typing import Any
 
 from batuta_server import layout
 from benchmarks import idle, prices, report, sizes
-from benchmarks.cost_load import AFTERMATH_MINUTES, INPUT_BYTES, OUTPUT_BYTES, Load
+from benchmarks.cost_load import AFTERMATH_MINUTES, INPUT_BYTES, OUTPUT_BYTES, Inputs, Load
 from benchmarks.ledger import Ledger
-from benchmarks.stage import SOCKET_CPU_MS, STAGE, WAIT_MS
+from benchmarks.stage import SOCKET_CPU_MS, STAGE, WAIT_MS, WAITED_FOR
 
 TASKS = 10
 TARGETS = {
@@ -24,6 +26,7 @@ TARGETS = {
     "cost_per_task_10000_over_10": 1.2,
     "idle_usd_per_month": 1.50,
 }
+SLOWER_WAITS_MS: tuple[Mapping[str, float], ...] = ({"dynamodb": 8.0, "sqs": 12.0}, {"dynamodb": 10.0, "sqs": 20.0})
 SERVERS_USD_PER_MONTH = 190  # the smallest highly available Conductor: two servers, PostgreSQL on two zones, a load balancer
 
 _HEADINGS = {  # the first that fits; "who: what"
@@ -43,9 +46,9 @@ _HEADINGS = {  # the first that fits; "who: what"
 }
 
 
-def profile(side_by_side: int, rounds: int) -> dict[str, Any]:
+def profile(side_by_side: int, rounds: int, inputs: Inputs = Inputs.REPEATED) -> dict[str, Any]:
     """``rounds`` times so many executions, after one that warms up. What ticks cost anyway belongs to the idle month."""
-    load = Load(side_by_side)
+    load = Load(side_by_side, inputs)
     try:
         load.register(TASKS)
         load.run(TASKS)
@@ -60,14 +63,28 @@ def profile(side_by_side: int, rounds: int) -> dict[str, Any]:
         raise RuntimeError("the functions' log lines went somewhere else, so that what they cost is missing")
     return {
         "usd_per_million_tasks": round(used.total_usd / count * prices.MILLION, 3),
+        "usd_by_wait_ms": {
+            f"{waits['dynamodb']:g}/{waits['sqs']:g}": round(_with_waits(used, waits, memory_mb) / count * prices.MILLION, 3)
+            for waits in (WAIT_MS, *SLOWER_WAITS_MS)
+        },
         "by": used.by(_HEADINGS, count),
         "items": used.rows(count),
-        "write_units_per_task_all": round(used.amount("write units") / count, 3),
+        "write_units_per_task": round(used.amount("write units") / count, 3),
         "stored_bytes_per_task": round(kept),
         "log_lines": lines,
         "memory_mb": memory_mb,
         "tick": tick,
     }
+
+
+def _with_waits(used: Ledger, waits_ms: Mapping[str, float], memory_mb: Mapping[str, int]) -> float:
+    """What it costs where DynamoDB and SQS take so long to answer."""
+    usd = used.total_usd
+    for (who, what), count in used.amounts.items():
+        if what.startswith(WAITED_FOR):
+            service = what.removeprefix(WAITED_FOR)
+            usd += prices.LAMBDA_GB_S.of(count * (waits_ms[service] - WAIT_MS[service]) / 1000 * memory_mb[who] / 1024)
+    return usd
 
 
 def _run(load: Load, rounds: int) -> tuple[Ledger, Ledger]:
@@ -118,6 +135,16 @@ def line(size: int, repeats: int) -> dict[str, Any]:
     }
 
 
+def _of_input(inputs: Inputs, one: Mapping[str, Any], ten: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"input": inputs.name.lower(), "is": inputs.value, "write_units_per_task": one["write_units_per_task"]}
+    for name, found in (("unbatched", one), ("batched", ten)):
+        target = TARGETS[f"usd_per_million_tasks_{name}"]
+        for waits, usd in found["usd_by_wait_ms"].items():
+            row[f"{name} {waits}"] = usd
+        row[f"{name} meets {target}"] = [waits for waits, usd in found["usd_by_wait_ms"].items() if usd <= target] or "never"
+    return row
+
+
 def by_load(unbatched: float, batched: float, idle_usd: float) -> list[dict[str, Any]]:
     return [
         {
@@ -131,19 +158,22 @@ def by_load(unbatched: float, batched: float, idle_usd: float) -> list[dict[str,
 
 
 def main() -> None:
-    one, ten = profile(1, rounds=10), profile(10, rounds=3)
-    tick = one.pop("tick")
-    ten.pop("tick")
+    profiles = {inputs: (profile(1, rounds=10, inputs=inputs), profile(10, rounds=3, inputs=inputs)) for inputs in Inputs}
+    one, ten = profiles[Inputs.REPEATED]
+    ticks = [found.pop("tick") for pair in profiles.values() for found in pair]
     for name, found in (("one execution at a time", one), ("ten side by side", ten)):
         print(f"\n{name}: ${found['usd_per_million_tasks']} per million tasks, starts and ends included\n")
         print(report.table(found["items"]))
         print(
             report.table([{"": heading, "usd_per_million": usd} for heading, usd in sorted(found["by"].items(), key=lambda row: -row[1])])
         )
+    by_input = [_of_input(inputs, *pair) for inputs, pair in profiles.items()]
+    print("\nby where a task's input comes from; waits are ms for DynamoDB / SQS\n")
+    print(report.table(by_input))
     lines = [line(10, 20), line(100, 2), line(1000, 1), line(10_000, 1)]
     print("\na task in the middle of one execution, by its length\n")
     print(report.table(lines))
-    monthly = idle.items(tick, one["memory_mb"])
+    monthly = idle.items(ticks[0], one["memory_mb"])
     workers = idle.waiting_workers()
     idle_usd = round(sum(item["usd_per_month"] for item in monthly), 3)
     print(f"\nan idle month: ${idle_usd}\n")
@@ -152,7 +182,8 @@ def main() -> None:
     figures: dict[str, Any] = {
         "usd_per_million_tasks_unbatched": one["usd_per_million_tasks"],
         "usd_per_million_tasks_batched": ten["usd_per_million_tasks"],
-        "write_units_per_task": lines[-1]["write_units"],
+        "write_units_per_task": one["write_units_per_task"],
+        "write_units_per_task_in_the_middle": lines[-1]["write_units"],
         "cost_per_task_10000_over_10": round(lines[-1]["usd_per_million_tasks"] / lines[0]["usd_per_million_tasks"], 3),
         "idle_usd_per_month": idle_usd,
         "idle_usd_per_month_with_dashboard": round(idle_usd + prices.DASHBOARD.usd, 3),
@@ -165,8 +196,10 @@ def main() -> None:
         {
             **figures,
             "targets": TARGETS,
+            "by_input": by_input,
             "unbatched": one,
             "batched": ten,
+            "others": {inputs.name.lower(): {"unbatched": pair[0], "batched": pair[1]} for inputs, pair in list(profiles.items())[1:]},
             "lines": lines,
             "idle": monthly,
             "dashboard": "Off by default. By the list it is $3.00 a month, twice all the rest; an account's first three are free.",

@@ -1,9 +1,14 @@
-"""The load whose cost is counted: lines of worker tasks through the whole stage, with a real worker of our SDK."""
+"""The load whose cost is counted: lines of worker tasks through the whole stage, with a real worker of our SDK.
+
+Every task gets 1 KB and returns 0.5 KB, neither of which can be compressed to speak of. What it costs depends on whether the journal
+holds a task's input already, so there are three kinds of lines.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
+from enum import StrEnum
 from typing import Any
 
 from batuta import Worker, task
@@ -34,17 +39,36 @@ def work(text: str) -> dict[str, str]:
     return {"text": dense_text(OUTPUT_BYTES)}
 
 
-def definition(size: int) -> dict[str, Any]:
-    """A line in which each task gets the workflow's input: 1 KB in, 0.5 KB out."""
-    inputs = {"text": "${workflow.input.text}"}
-    tasks = [{"name": TASK_TYPE, "taskReferenceName": f"t{n}", "type": "SIMPLE", "inputParameters": inputs} for n in range(size)]
+class Inputs(StrEnum):
+    """Where a task's 1 KB comes from."""
+
+    REPEATED = "the workflow's input"
+    PASSED_ON = "the outputs of the two tasks before it"
+    NEW = "a text of its own in the definition, which nothing in the journal holds"
+
+
+def definition(size: int, inputs: Inputs) -> dict[str, Any]:
+    """A line of tasks."""
+    tasks = [
+        {"name": TASK_TYPE, "taskReferenceName": f"t{n}", "type": "SIMPLE", "inputParameters": {"text": _input(n, inputs)}}
+        for n in range(size)
+    ]
     return {"name": f"line{size}", "version": 1, "tasks": tasks}
+
+
+def _input(number: int, inputs: Inputs) -> str:
+    if inputs is Inputs.NEW:
+        return dense_text(INPUT_BYTES).replace("$", "S")  # no expression
+    if inputs is Inputs.REPEATED or number < 2:
+        return "${workflow.input.text}"
+    return "".join(f"${{t{before}.output.text}}" for before in (number - 1, number - 2))
 
 
 class Load:
     """A stage and a worker. The two take turns, so that batches are as full as ``side_by_side`` executions make them."""
 
-    def __init__(self, side_by_side: int) -> None:
+    def __init__(self, side_by_side: int, inputs: Inputs = Inputs.REPEATED) -> None:
+        self._inputs = inputs
         self.stage = Stage()
         self.side_by_side = side_by_side
         self._sqs = self.stage.aws.sqs
@@ -53,7 +77,7 @@ class Load:
         self._worker.start()
 
     def register(self, size: int) -> None:
-        self.stage.request("POST", "/api/metadata/workflow", definition(size))
+        self.stage.request("POST", "/api/metadata/workflow", definition(size, self._inputs))
 
     def start(self, size: int) -> None:
         """``side_by_side`` executions."""

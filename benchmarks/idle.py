@@ -49,7 +49,7 @@ def items(tick: Ledger, memory_mb: Mapping[str, int]) -> list[dict[str, Any]]:
         ("the minute's tick: logs, a line each", headings["log"]),
         ("the minute's tick: EventBridge rule", headings["rule"]),
         (f"new environments of 2 functions, one in {ENVIRONMENT_LIFE_H} h", prices.LAMBDA_GB_S.of(initializing_gb_s)),
-        ("their reads of the token keys: KMS", prices.KMS_REQUEST.of(2 * starts)),
+        ("their reads of the token keys, one an hour: KMS", prices.KMS_REQUEST.of(2 * MONTH_H)),
         ("SSM parameters (standard)", prices.SSM_PARAMETER.of(2)),
         ("API Gateway, the API function, S3", 0.0),
         ("DynamoDB storage and point-in-time recovery of empty tables", 0.0),

@@ -56,6 +56,7 @@ S3_PUT = Price(0.005, 1000, "PUT and LIST requests", _S3)
 S3_GET = Price(0.0004, 1000, "GET requests", _S3)
 S3_STORAGE = Price(0.023, 1, "GB-month", _S3)
 
+IN_OTHER_LINES = Price(0.0, MILLION, "counted here, billed elsewhere", "none")
 EVENTBRIDGE_RULE = Price(0.0, MILLION, "events of schedules and of AWS's own on the default bus", "Amazon EventBridge pricing")
 SSM_PARAMETER = Price(0.0, 1, "standard parameters, standard throughput", "AWS Systems Manager pricing, Parameter Store")
 KMS_REQUEST = Price(0.03, 10_000, "requests (SecureString parameters are decrypted by KMS)", "AWS Key Management Service pricing")

@@ -43,6 +43,7 @@ _BATCH_MAX = 10  # infra/functions.py gives the event sources this size
 # Not counted but stated: how long a function waits for an answer within its region, and what sockets and TLS take of its CPU.
 WAIT_MS: Mapping[str, float] = {"dynamodb": 5.0, "sqs": 10.0}
 SOCKET_CPU_MS = 0.05
+WAITED_FOR = "answers waited for: "  # how many, in the ledger
 
 _TRACE_ID = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"  # Lambda sets one; Powertools logs its root
 
@@ -207,6 +208,8 @@ class Stage:
         cpu_ms += SOCKET_CPU_MS * (spent.calls - calls).total()
         wait_ms = sum(WAIT_MS[service] * count for service, count in (spent.calls - calls).items())
         self._bill_run(what, cpu_ms, wait_ms, function.memory_mb)
+        for service, count in (spent.calls - calls).items():
+            self.ledger.add(what, f"{WAITED_FOR}{service}", prices.IN_OTHER_LINES, count)
         function.last_line = lines.last
         count = lines.count - line_count
         size = lines.bytes - line_bytes + count * prices.LOG_EVENT_BYTES

@@ -66,7 +66,7 @@ def _signer(settings: Settings, transport: Transport) -> Signer:
     if not settings.token_keys_parameter:
         return Signer(settings.token_keys)
     ring = KeyRing(transport, settings.token_keys_parameter)
-    return Signer(ring.keys(), renew=ring.keys)
+    return Signer(ring.known, renew=ring.newest)
 
 
 def _lambda_log(settings: Settings) -> Log:

@@ -1,6 +1,6 @@
 """What the functions write to their logs and count, and the names in it.
 
-Log lines carry the name of an event and facts (ids, sizes, codes), never payloads.
+Log lines carry the name of an event and facts (ids, sizes, codes), never payloads. The ids' keys are in ``facts.py``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from batuta_core.model.error import BatutaError
 
 SERVICE = "batuta_server"  # also the name of the logger: "batuta" is that of the SDK
 METRICS_NAMESPACE = "Batuta"
-
-# Keys of log lines. These three stand for the same thing in every line of every function.
-NAMESPACE = "namespace"
-WORKFLOW_ID = "workflow_id"
-TASK_ID = "task_id"
 
 # What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent.
 METRICS: Mapping[str, str] = {

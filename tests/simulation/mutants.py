@@ -381,6 +381,25 @@ _add(
     "a worker that shuts down politely fails the task",
 )
 _add(
+    "newer-message-left-alone",
+    "batuta_core.simulator.worker",
+    """            if envelope.schema > self._schema:
+                self._let_wait(queue, received, envelope)
+                continue
+""",
+    """            if envelope.schema > self._schema:
+                continue
+""",
+    "a task whose message the workers cannot read yet fails as if they had died",
+)
+_add(
+    "newer-message-hidden-for-no-time",
+    "batuta_core.model.message",
+    "return min(max(waited_s, NEWER_WAIT_MIN_S), NEWER_WAIT_MAX_S)",
+    "return NEWER_WAIT_MIN_S",
+    "a task that waits for a newer worker costs a record every half a minute",
+)
+_add(
     "dead-letters-dropped",
     "batuta_core.engine.dead_letters",
     """    if outgoing:

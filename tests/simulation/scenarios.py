@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.ports import FarTimer, Journal, Queues
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TaskDeadLettered, TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import TaskMessage
+from batuta_core.model.message import SCHEMA, TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault, Faults
@@ -66,6 +67,39 @@ def twenty_hand_backs_do_not_fail_a_task() -> None:
     execution = _start(world, workload)
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "twenty hand-backs do not fail a task", watcher.last[execution].head)
+
+
+def a_newer_message_waits_for_a_newer_worker() -> None:
+    """For three days the only worker is one that cannot read it; then a newer one comes beside it."""
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 0}), "old", schema=SCHEMA - 1)
+    execution = _start(world, workload)
+    days_ms = 3 * 24 * 3600_000
+    world.run(limit_ms=days_ms)
+    waiting = watcher.last[execution]
+    task = waiting.head.open["t0"]
+    require(task.attempt == 1 and not task.lost, "a message that waits costs no attempt", task)
+    require(waiting.seq > 2 * LOST_LEASES_MAX, "the old worker was there", waiting.seq)
+    require(waiting.seq < days_ms / 900_000 * 1.5, "waiting costs little: a record in some ten minutes", waiting.seq)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}), "new")
+    world.run(limit_ms=3600_000)
+    record = watcher.last[execution]
+    require(record.head.status.value == "COMPLETED", "the newer worker runs it", record.head)
+    require(record.at_ms - waiting.at_ms < 3600_000, "within the hour", record.at_ms - waiting.at_ms)
+
+
+def a_fleet_half_way_through_its_upgrade_gets_on() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    world = _world(workload, watcher)
+    for number in range(3):
+        SdkWorker(world, lambda _message: Outcome(output={"n": 0}), f"old{number}", schema=SCHEMA - 1)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}), "new")
+    execution = _start(world, workload)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the newer worker gets it in the end", watcher.last[execution].head)
 
 
 class DiesAfterRecord:
@@ -344,6 +378,8 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
 
 SCENARIOS: list[Scenario] = [
     twenty_hand_backs_do_not_fail_a_task,
+    a_newer_message_waits_for_a_newer_worker,
+    a_fleet_half_way_through_its_upgrade_gets_on,
     a_repeated_dead_letter_fails_no_task,
     five_lost_leases_fail_an_attempt,
     a_task_of_a_dead_worker_is_finished_by_another,

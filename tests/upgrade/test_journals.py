@@ -14,6 +14,7 @@ from batuta_core.model.error import InvalidInput, NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from tests.upgrade.write import JOURNALS, kinds
+from tests.upgrade.written import DECIDED_OTHERWISE
 
 FILES = sorted(JOURNALS.glob("*.jsonl"))
 
@@ -26,8 +27,11 @@ def executions(name: str) -> list[Export]:
 def test_every_record_of_an_earlier_commit_comes_out_the_same(name: str) -> None:
     found = executions(name)
     assert len(found) >= 10
-    for exported in found:
+    for line, exported in enumerate(found):
         difference = replay(exported)
+        if (f"journals/{name}", line) in DECIDED_OTHERWISE:
+            assert difference is not None, f"{name}, line {line}: it comes out the same, so written.py should not excuse it"
+            continue
         assert difference is None, f"{exported.execution}, record {difference.expected.seq}: {difference.found} != {difference.expected}"
 
 
@@ -41,7 +45,8 @@ def test_the_journals_show_the_whole_language_of_records() -> None:
 
 def test_a_decider_that_decides_otherwise_is_found_out() -> None:
     """The first result of an execution is turned round: the record that it made cannot come out the same."""
-    exported = next(item for file in FILES for item in executions(file.name) if any(_is_result(record.events) for record in item.records))
+    newest_first = (exported for file in reversed(FILES) for exported in executions(file.name))
+    exported = next(item for item in newest_first if any(_is_result(record.events) for record in item.records))
     place = next(place for place, record in enumerate(exported.records) if _is_result(record.events))
     record = exported.records[place]
     turned = [replace(event, status=TaskStatus.CANCELED) if isinstance(event, TaskUpdated) else event for event in record.events]

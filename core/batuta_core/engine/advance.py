@@ -12,7 +12,7 @@ has a message or a guard of its own and is left to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from batuta_core.engine.dispatch import dispatch, open_commands
@@ -154,10 +154,10 @@ class _Group:
     is_redelivered: bool = False
 
 
-def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
+def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[InboxMessage], None] = lambda _message: None) -> list[str]:
     """Decides on a batch from the decider queue: one decision per execution. Returns the ids of the messages that must come
     again: of an execution that failed all of them, of a message that must wait all that came after it, else order within the
-    execution would break."""
+    execution would break. ``note`` is told what could be read."""
     failed: list[str] = []
     groups: dict[ExecutionId, _Group] = {}
     waiting: set[str] = set()
@@ -175,6 +175,7 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
             failed.append(received.message_id)
             waiting.add(received.group)
             continue
+        note(message)
         group = groups.setdefault(message.execution, _Group())
         group.inbound.append(message.event)
         group.message_ids.append(received.message_id)

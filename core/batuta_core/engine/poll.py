@@ -15,15 +15,16 @@ from typing import Any
 
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
-from batuta_core.engine import operate, wire
+from batuta_core.engine import operate, timers, wire
 from batuta_core.engine.dispatch import open_nodes
 from batuta_core.engine.fetch import graph_of, read_payload, read_records
 from batuta_core.engine.fold import begun
-from batuta_core.engine.ports import Incoming, PollData, Ports, QueueMissing
+from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
-from batuta_core.model.event import Event, TaskStarted
-from batuta_core.model.message import NotOurs, TaskMessage
+from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
+from batuta_core.model.ids import short_hash
+from batuta_core.model.message import InboxMessage, NotOurs, TaskEnvelope, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import OpenTask, Record
@@ -86,7 +87,8 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
     try:
         message = TaskMessage.parse(received.text)
     except NewerSchema:
-        return None  # it comes back when its visibility ends
+        _let_wait(ports, received)
+        return None
     except NotOurs as error:
         ports.log.warning("message_not_ours", queue=queue, message_id=received.message_id, error=str(error))
         ports.queues.delete(queue, [received.receipt])
@@ -115,6 +117,21 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
     task = _shown(ports, message.execution, newest, held[0]) if held and newest is not None else None
     ports.queues.delete(queue, [received.receipt])
     return task
+
+
+def _let_wait(ports: Ports, received: Incoming) -> None:
+    """A message that this code is too old for comes back when its visibility ends. The receive is told as a hand-back, or five of
+    them would look like workers that died."""
+    try:
+        found = TaskEnvelope.parse(received.text)
+    except NotOurs:
+        return
+    event = TaskHandedBack(place=found.place, op=ports.ids.op(), send=found.send)
+    text = InboxMessage(execution=found.execution, event=event, token=found.token, attempt=found.attempt).to_text()
+    try:
+        ports.queues.send(timers.inbox_queue(ports), [Outgoing(text, group=str(found.execution), dedup=short_hash(text))])
+    except BatutaError as error:
+        ports.log.warning("message_waits", queue="tasks", message_id=received.message_id, error=str(error))
 
 
 def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask) -> dict[str, Any]:

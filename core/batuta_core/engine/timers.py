@@ -13,7 +13,7 @@ the next run finds only what came since.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from batuta_core.engine.ports import FarTimer, Incoming, Outgoing, Ports
 from batuta_core.model.error import BatutaError, NewerSchema
@@ -71,8 +71,9 @@ def _send(ports: Ports, messages: Sequence[tuple[TimerMessage, int]]) -> None:
         ports.queues.send(timers_queue(ports), [Outgoing(message.to_text(), delay_s=delay_s) for message, delay_s in messages])
 
 
-def fire(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
-    """Passes what came due to the decider. Returns the message ids that could not be dealt with and must come again."""
+def fire(ports: Ports, incoming: Sequence[Incoming], note: Callable[[TimerMessage], None] = lambda _message: None) -> list[str]:
+    """Passes what came due to the decider. Returns the message ids that could not be dealt with and must come again. ``note`` is
+    told what could be read."""
     failed: list[str] = []
     outgoing: list[Outgoing] = []
     for received in incoming:
@@ -84,6 +85,7 @@ def fire(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
         except NewerSchema:
             failed.append(received.message_id)
             continue
+        note(message)
         event: Inbound
         if message.wanted:
             ports.queues.ensure_task_queue(task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type))

@@ -30,6 +30,9 @@ MESSAGE_MAX_BYTES = 256 * 1024  # SQS took 256 KiB until 2025-08 and takes 1 MiB
 TASK_INPUT_MAX_BYTES = 192 * 1024  # a larger input goes by reference; the rest of 256 KiB is ours, with room
 RESULT_OUTPUT_MAX_BYTES = 192 * 1024  # a larger output does not go through the queue: the worker posts it over HTTP
 
+# Between these a reader that is too old for a task message hides it (TaskEnvelope.wait_s).
+NEWER_WAIT_MIN_S, NEWER_WAIT_MAX_S = 30, 900
+
 # SQS refuses what XML 1.0 cannot hold; json escapes the control characters, these remain.
 _NOT_FOR_SQS = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -196,6 +199,47 @@ class WantedQueue(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnvelope:
+    """What a task message of whatever schema says of whose it is. A reader that is too old for the rest hands it back with that.
+
+    So these keys keep their names and meaning in every schema to come.
+    """
+
+    schema: int
+    execution: ExecutionId
+    task_id: str
+    place: TaskPlace
+    token: str
+    attempt: int
+    send: int
+    scheduled_ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> TaskEnvelope:
+        """Raises NotOurs."""
+        data = _load_any(text)
+        try:
+            return cls(
+                schema=data["v"],
+                execution=ExecutionId(data["ns"], data["wf"]),
+                task_id=str(data["task"]),
+                place=TaskPlace(*map(int, data["at"])),
+                token=str(data["tok"]),
+                attempt=int(data["att"]),
+                send=int(data.get("send", 0)),
+                scheduled_ms=int(data["sched"]),
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise NotOurs(f"not a task message: {error!r}") from error
+
+    def wait_s(self, now_ms: int) -> int:
+        """How long a reader that is too old hides the message from all others: as long again as the task has waited. So a fleet
+        half-way through its upgrade loses little time, and one that is not upgraded for days costs little."""
+        waited_s = (now_ms - self.scheduled_ms) // 1000
+        return min(max(waited_s, NEWER_WAIT_MIN_S), NEWER_WAIT_MAX_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerMessage:
     """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due; or the wish for a queue.
 
@@ -297,12 +341,18 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_number, parse_float=_finite) 
 
 
 def _load(text: str) -> Mapping[str, Any]:
+    data = _load_any(text)
+    if data["v"] > SCHEMA:
+        raise NewerSchema(f"message of schema {data['v']}, this code knows {SCHEMA}")
+    return data
+
+
+def _load_any(text: str) -> Mapping[str, Any]:
+    """Of whatever schema."""
     try:
         data = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:  # what we write is nested far less deep than the parser bears
         raise NotOurs("not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("v"), int):
         raise NotOurs("no schema version")
-    if data["v"] > SCHEMA:
-        raise NewerSchema(f"message of schema {data['v']}, this code knows {SCHEMA}")
     return data

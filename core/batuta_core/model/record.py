@@ -173,7 +173,7 @@ class OpenTask:
             is_leased="x" in rest,
             lost=get("l", 0),
             sends=get("r", 0),
-            handed_back=tuple(get("h", ())),
+            handed_back=_ops(get("h", ())),
             iteration=get("it", 0),
             rounds=get("n", 0),
             since=get("since", 0),
@@ -424,6 +424,11 @@ class Record:
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def _ops(data: Sequence[str] | int) -> tuple[str, ...]:
+    """The first records (2026-11-21, 8614cbd) only counted them."""
+    return ("",) * data if isinstance(data, int) else tuple(data)
 
 
 def _pair(data: Sequence[int]) -> tuple[int, int]:

@@ -17,41 +17,49 @@ class Signer:
     """Signs with the first of its keys and accepts all of them: an old key stays in the list for longer than the longest
     message lives (14 days), so that rotation refuses nothing."""
 
-    def __init__(self, keys: Sequence[bytes], renew: Callable[[], Sequence[bytes]] | None = None) -> None:
-        """``renew`` gives the keys as they are now; it is asked when a tag is none of ours, and may raise."""
-        self._keys = _checked(keys)
+    def __init__(self, keys: Sequence[bytes] | Callable[[], Sequence[bytes]], renew: Callable[[], Sequence[bytes]] | None = None) -> None:
+        """``keys`` that change with time are asked for at each use. ``renew`` fetches them anew; it is asked when a tag is none of
+        ours, and may raise."""
+        self._keys = keys if callable(keys) else _checked(keys)
         self._renew = renew
+        self._known()
 
     def task_token(self, execution: ExecutionId, place: TaskPlace, attempt: int) -> str:
         """What a worker must show to report on this attempt."""
-        return self._tag(self._keys[0], _task_text(execution, place, attempt))
+        return _tag_of(self._known()[0], _task_text(execution, place, attempt))
 
     def is_task_token(self, token: str, execution: ExecutionId, place: TaskPlace, attempt: int) -> bool:
         return self._is_tag(token, _task_text(execution, place, attempt))
 
     def signature(self, text: str) -> str:
         """What our own functions put on the messages that they send to each other."""
-        return self._tag(self._keys[0], "message\x00" + text)
+        return _tag_of(self._known()[0], "message\x00" + text)
 
     def is_signature(self, signature: str, text: str) -> bool:
         return self._is_tag(signature, "message\x00" + text)
 
+    def _known(self) -> tuple[bytes, ...]:
+        return _checked(self._keys()) if callable(self._keys) else self._keys
+
     def _is_tag(self, tag: str, text: str) -> bool:
-        if self._is_tag_of_known(tag, text):
+        known = self._known()
+        if _is_tag_of(known, tag, text):
             return True
-        keys = _checked(self._renew()) if self._renew is not None else self._keys
-        if keys == self._keys:
+        newer = _checked(self._renew()) if self._renew is not None else known
+        if newer == known:
             return False
-        self._keys = keys
-        return self._is_tag_of_known(tag, text)
+        if not callable(self._keys):
+            self._keys = newer
+        return _is_tag_of(newer, tag, text)
 
-    def _is_tag_of_known(self, tag: str, text: str) -> bool:
-        return any(hmac.compare_digest(tag.encode("utf-8", "replace"), self._tag(key, text).encode()) for key in self._keys)
 
-    @staticmethod
-    def _tag(key: bytes, text: str) -> str:
-        digest = hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).decode().rstrip("=")
+def _is_tag_of(keys: Sequence[bytes], tag: str, text: str) -> bool:
+    return any(hmac.compare_digest(tag.encode("utf-8", "replace"), _tag_of(key, text).encode()) for key in keys)
+
+
+def _tag_of(key: bytes, text: str) -> str:
+    digest = hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).decode().rstrip("=")
 
 
 def _checked(keys: Sequence[bytes]) -> tuple[bytes, ...]:

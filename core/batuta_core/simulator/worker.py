@@ -13,7 +13,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import BatutaError
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
+from batuta_core.model.message import SCHEMA, InboxMessage, NotOurs, TaskEnvelope, TaskMessage
 from batuta_core.simulator.world import Action, World
 
 WORKER_LIFE_MS = 24 * 3600 * 1000  # a worker is no function: nobody kills it after half a minute
@@ -47,10 +47,12 @@ class Report:
 class SdkWorker:
     """Takes task messages straight from the queues and sends results to the decider queue, then deletes the message."""
 
-    def __init__(self, world: World, behaviour: Behaviour, name: str = "sdk") -> None:
+    def __init__(self, world: World, behaviour: Behaviour, name: str = "sdk", *, schema: int = SCHEMA) -> None:
+        """``schema``: the newest that it can read."""
         self._world = world
         self._behaviour = behaviour
         self._name = name
+        self._schema = schema
         self.reports: list[Report] = []
         world.sources.append(self._ready)
 
@@ -66,9 +68,13 @@ class SdkWorker:
         world = self._world
         for received in world.io("queues.receive", world.queues.receive, queue, 1, 0):
             try:
-                message = TaskMessage.parse(received.text)
+                envelope = TaskEnvelope.parse(received.text)
             except NotOurs:
                 continue  # it is left alone until the queue gives it up
+            if envelope.schema > self._schema:
+                self._let_wait(queue, received, envelope)
+                continue
+            message = TaskMessage.parse(received.text)
             outcome = self._behaviour(message)
             if outcome.is_slow:
                 self._send(
@@ -81,6 +87,11 @@ class SdkWorker:
                 world.io("queues.release", world.queues.release, queue, [received.receipt])
                 return
             self._finish(queue, received, message, outcome)
+
+    def _let_wait(self, queue: str, received: Incoming, envelope: TaskEnvelope) -> None:
+        self._send(envelope, TaskHandedBack(place=envelope.place, op=f"back-{received.receipt}", send=envelope.send))
+        wait_s = envelope.wait_s(self._world.now_ms)
+        self._world.io("queues.release", self._world.queues.extend, queue, [received.receipt], wait_s)
 
     def _finish(self, queue: str, received: Incoming, message: TaskMessage, outcome: Outcome) -> None:
         world = self._world
@@ -100,7 +111,7 @@ class SdkWorker:
         self.reports.append(Report(message.task_id, outcome.status, outcome.output))
         world.io("queues.delete", world.queues.delete, queue, [received.receipt])
 
-    def _send(self, message: TaskMessage, event: Event) -> None:
+    def _send(self, message: TaskMessage | TaskEnvelope, event: Event) -> None:
         text = InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt).to_text()
         outgoing = Outgoing(text, group=str(message.execution), dedup=ids.short_hash(message.task_id, text))
         self._world.io("queues.send", self._world.queues.send, self._world.queues.inbox, [outgoing])

@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, RouteNotFound
 from batuta_server.api import metadata, tasks, workflows
-from batuta_server.api.request import current, empty_response, enter, json_response, text_response
+from batuta_server.api.request import current, empty_response, enter, json_response, leave, noted, text_response
 from batuta_server.api.resolver import Resolver
 
 Handler = Any  # (event, context) -> answer
@@ -35,7 +35,9 @@ def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[
         answer = _answer(local.app, event, context, ports, namespaces, takes_header)
         request = event.get("requestContext", {}).get("http", {})
         took_ms = round((time.perf_counter() - began) * 1000, 1)
-        ports.log.info("request", method=request.get("method"), path=event.get("rawPath"), status=answer["statusCode"], ms=took_ms)
+        facts = {"path": event.get("rawPath"), "status": answer["statusCode"], **noted(), "ms": took_ms}
+        ports.log.info("request", method=request.get("method"), **facts)
+        leave()
         return answer
 
     return handler
@@ -49,7 +51,7 @@ def _answer(
     except BatutaError as error:  # before a route was found: the namespace, the size of the body
         refused = error
     except Exception as error:  # a bug: its text may hold data, so it goes to the log only
-        ports.log.failed("request_failed", error)
+        ports.log.failed("request_failed", error, **noted())
         request_id = str(event.get("requestContext", {}).get("requestId", ""))
         refused = BatutaError("Something went wrong in Batuta.", request_id=request_id)
     shown = json_response(refused.to_dict(), refused.http_status)
@@ -82,7 +84,7 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
 
     def refuse(error: BatutaError) -> Response[str]:
         if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # ours or AWS's doing: the request's own line has but the status
-            ports.log.failed("request_failed", error, namespace=current().namespace)
+            ports.log.failed("request_failed", error, **noted())
         return _refuse(error)
 
     app.exception_handler(BatutaError)(refuse)

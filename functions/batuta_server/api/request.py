@@ -16,15 +16,17 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
 from batuta_core.model.error import InvalidInput, NamespaceNotServed, PayloadTooLarge, Problem
+from batuta_core.model.ids import is_workflow_id, parse_task_id
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
-from batuta_core.model.names import DEFAULT_NAMESPACE, check_namespace
+from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, check_namespace
+from batuta_server.facts import NAMESPACE, facts_of
 
 NAMESPACE_HEADER = "x-batuta-namespace"
 BODY_MAX_BYTES = 6 * 1024 * 1024  # Lambda's "invocation payload" quota
@@ -42,6 +44,8 @@ class Request:
     namespace: str
     query: Mapping[str, list[str]]
     raw_body: str
+    workflow_ids: list[str] = field(default_factory=list)  # whom it turned out to be about, for the log
+    task_ids: list[str] = field(default_factory=list)
 
     def text(self, name: str, default: str = "") -> str:
         """A query parameter; an empty value counts as absent, since Conductor's Python client sends None so."""
@@ -72,12 +76,38 @@ class Request:
         return parse_json(self.raw_body)
 
 
-_REQUEST: ContextVar[Request] = ContextVar("request")
+_REQUEST: ContextVar[Request | None] = ContextVar("request", default=None)
 
 
 def current() -> Request:
     """The request that is being answered."""
-    return _REQUEST.get()
+    request = _REQUEST.get()
+    assert request is not None, "outside of a request"
+    return request
+
+
+def note(*, workflow_id: str = "", task_id: str = "") -> None:
+    """The request's log line names them, where they are ids at all. A task's id tells its execution's."""
+    request = current()
+    if is_workflow_id(workflow_id):
+        request.workflow_ids.append(workflow_id)
+    if key := parse_task_id(task_id):
+        request.workflow_ids.append(key.workflow_id)
+        request.task_ids.append(task_id)
+
+
+def noted() -> dict[str, Any]:
+    """What a log line says of whom the request is about; nothing before its namespace is known."""
+    request = _REQUEST.get()
+    if request is None:
+        return {}
+    found = facts_of((ExecutionId(request.namespace, workflow_id) for workflow_id in request.workflow_ids), request.task_ids)
+    return {NAMESPACE: request.namespace, **found}
+
+
+def leave() -> None:
+    """The request is answered."""
+    _REQUEST.set(None)
 
 
 def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_header: bool = True) -> dict[str, Any]:

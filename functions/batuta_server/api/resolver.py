@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
-from batuta_server.api.request import name_of
+from batuta_server.api.request import name_of, note
 
 Handler = Callable[..., Response[str]]
 
@@ -33,7 +33,9 @@ class Resolver(APIGatewayHttpResolver):
         def register(handler: Handler) -> Handler:
             @functools.wraps(handler)
             def with_names(**segments: str) -> Response[str]:
-                return handler(**{key: name_of(unquote(segment)) for key, segment in segments.items()})
+                names = {key: name_of(unquote(segment)) for key, segment in segments.items()}
+                note(workflow_id=names.get("workflow_id", ""), task_id=names.get("task_id", ""))
+                return handler(**names)
 
             register_raw(with_names)
             return handler

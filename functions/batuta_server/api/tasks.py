@@ -14,7 +14,7 @@ from batuta_core.engine.wait import is_blocked, wait_until
 from batuta_core.model.error import InvalidInput, TaskNotFound
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
-from batuta_server.api.request import current, empty_response, json_response, text_response
+from batuta_server.api.request import current, empty_response, json_response, note, text_response
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import TaskResultBody, read_body, reported_status
 
@@ -62,7 +62,7 @@ def _add_polls(app: Resolver, ports: Ports) -> None:
         request = current()
         if not 0 <= count <= _POLL_COUNT_MAX:
             raise InvalidInput(f"count is {count}, it must be between 0 and {_POLL_COUNT_MAX}")
-        return poll(
+        found = poll(
             ports,
             request.namespace,
             type_name,
@@ -71,6 +71,9 @@ def _add_polls(app: Resolver, ports: Ports) -> None:
             count=count,
             timeout_ms=max(timeout_ms, 0),
         )
+        for task in found:
+            note(task_id=task["taskId"])
+        return found
 
     @app.route("/api/tasks/update-v2", "POST")
     def update_and_poll() -> Response[str]:
@@ -142,6 +145,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
     def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:
         task_id = operate.update_by_ref(ports, ExecutionId(current().namespace, workflow_id), ref, _report(status))
+        note(task_id=task_id or "")
         return text_response(task_id) if task_id else empty_response()
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>/sync", "POST")
@@ -160,6 +164,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
 def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:
     report = body.to_report()
     namespace = current().namespace
+    note(workflow_id=body.workflow_instance_id or "", task_id=body.task_id or "")
     operate.update_task(ports, namespace, body.workflow_instance_id or "", body.task_id or "", report)
     return query.task_json(ports, namespace, body.task_id or "") if is_shown and not report.is_lease_extended else None
 

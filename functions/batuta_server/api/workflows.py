@@ -18,7 +18,7 @@ from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_server.api.definitions import naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
-from batuta_server.api.request import current, empty_response, json_response, text_response, version_of
+from batuta_server.api.request import current, empty_response, json_response, note, text_response, version_of
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import StartWorkflowBody, read_body
 
@@ -142,7 +142,9 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
 def _start(ports: Ports, request: StartRequest) -> str:
     with naming_all_workflow_faults(ports, {} if request.definition is None else {"workflowDef": request.definition}):
-        return start(request, ports, syntax_error)
+        workflow_id = start(request, ports, syntax_error)
+    note(workflow_id=workflow_id)
+    return workflow_id
 
 
 def _blocking(ports: Ports, execution: ExecutionId, refs: list[str]) -> Callable[[Record], bool]:

@@ -32,7 +32,8 @@ class SqsQueues:
         self._stage = stage
         self._urls: dict[str, str] = {}
         self._ensured: dict[str, float] = {}  # when a task queue was last seen (monotonic)
-        self._task_attributes: Mapping[str, str] = {}
+        self._task_dead_letters = ""  # the ARN, once it is known
+        self._is_tls_demanded = transport.endpoints["sqs"].startswith("https:")
         self._waited = -math.inf  # when a send last waited for a queue (monotonic)
 
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
@@ -75,10 +76,12 @@ class SqsQueues:
     def ensure_task_queue(self, queue: str) -> None:
         if queue in self._urls and time.monotonic() - self._ensured.get(queue, -_KNOWN_S) < _KNOWN_S:
             return
-        if not self._task_attributes:
-            self._task_attributes = queue_attributes(layout.TASK_QUEUE, self._dead_letters_arn())
+        self._task_dead_letters = self._task_dead_letters or self._dead_letters_arn()
+        attributes = queue_attributes(layout.TASK_QUEUE, self._task_dead_letters)
+        if self._is_tls_demanded:
+            attributes["Policy"] = _tls_only(self._task_dead_letters.rpartition(":")[0] + ":" + queue)
         try:
-            answer = self._transport.call("sqs", "CreateQueue", {"QueueName": queue, "Attributes": self._task_attributes})
+            answer = self._transport.call("sqs", "CreateQueue", {"QueueName": queue, "Attributes": attributes})
             self._urls[queue] = answer["QueueUrl"]
         except AwsError as error:
             if error.code not in ("QueueNameExists", "QueueAlreadyExists"):
@@ -169,6 +172,19 @@ def queue_attributes(queue: layout.Queue, dead_letters_arn: str) -> dict[str, st
     if dead_letters_arn:
         attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": str(MAX_RECEIVES)})
     return attributes
+
+
+def _tls_only(arn: str) -> str:
+    """The policy that CDK gives the stage's own queues (``enforce_ssl``)."""
+    refusal = {
+        "Sid": "ApiCallsOnlyByTls",
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": "sqs:*",
+        "Resource": arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [refusal]}, separators=(",", ":"))
 
 
 def _batches(messages: Sequence[Outgoing]) -> list[list[Outgoing]]:

@@ -8,9 +8,12 @@ from typing import Any
 
 from batuta_core.engine.advance import advance_batch
 from batuta_core.engine.dead_letters import sweep
-from batuta_core.engine.ports import Incoming, Ports
-from batuta_core.model.names import ExecutionId
+from batuta_core.engine.ports import Ports
+from batuta_core.model import ids
+from batuta_core.model.event import TaskEvent
+from batuta_core.model.message import InboxMessage
 from batuta_server.events import incoming_of
+from batuta_server.facts import facts_of
 
 Answer = dict[str, list[dict[str, str]]]
 
@@ -23,8 +26,9 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
         facts: dict[str, Any]
         if "Records" in event:
             incoming = incoming_of(event)
-            failed = advance_batch(ports, incoming)
-            facts = {"messages": len(incoming), "failed": len(failed), **_who(incoming)}
+            read: list[InboxMessage] = []
+            failed = advance_batch(ports, incoming, read.append)
+            facts = {"messages": len(incoming), **({"failed": len(failed)} if failed else {}), **_facts_of(read)}
         else:
             failed = []
             facts = {"swept": sweep(ports)}
@@ -34,10 +38,10 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
     return handler
 
 
-def _who(incoming: Sequence[Incoming]) -> dict[str, Any]:
-    """The executions of a batch, by the groups of its messages."""
-    groups = list(dict.fromkeys(received.group for received in incoming))
-    if len(groups) > 1:
-        return {"executions": groups}
-    execution = ExecutionId.parse(groups[0])
-    return {"namespace": execution.namespace, "workflow_id": execution.workflow_id}
+def _facts_of(messages: Sequence[InboxMessage]) -> dict[str, Any]:
+    tasks = []
+    for message in messages:
+        workflow_id = message.execution.workflow_id
+        if isinstance(message.event, TaskEvent) and ids.is_workflow_id(workflow_id):
+            tasks.append(ids.task_id(workflow_id, *message.event.place))
+    return facts_of((message.execution for message in messages), tasks)

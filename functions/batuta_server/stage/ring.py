@@ -8,10 +8,9 @@ import secrets
 from dataclasses import dataclass
 from itertools import pairwise
 
+from batuta_server.aws.key_ring import VERIFIES_FOR_MS
+
 KEY_BYTES = 32
-# A key that signs no more verifies for longer than the longest message lives: SQS keeps one for 14 days, in a dead letter queue
-# for as long again at most.
-VERIFIES_FOR_MS = 30 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.timers import fire, move_far_timers
+from batuta_core.model.message import TimerMessage
 from batuta_server.events import incoming_of
+from batuta_server.facts import facts_of
 
 Answer = dict[str, list[dict[str, str]]]
 
@@ -18,9 +20,15 @@ def make_handler(ports: Ports) -> Callable[[Mapping[str, Any], Any], Answer]:
 
     def handler(event: Mapping[str, Any], context: Any) -> Answer:
         began = time.perf_counter()
+        facts: dict[str, Any]
         if "Records" in event:
-            failed = fire(ports, incoming_of(event))
-            facts = {"messages": len(event["Records"]), "failed": len(failed)}
+            read: list[TimerMessage] = []
+            failed = fire(ports, incoming_of(event), read.append)
+            facts = {
+                "messages": len(event["Records"]),
+                **({"failed": len(failed)} if failed else {}),
+                **facts_of(message.execution for message in read),
+            }
         else:
             failed = []
             facts = {"moved": move_far_timers(ports)}

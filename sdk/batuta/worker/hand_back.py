@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from batuta.context import now_ms
 from batuta.worker.batcher import Refused
 from batuta.worker.held import Held, Lease
 from batuta.worker.report import Reporter
@@ -18,19 +19,19 @@ from batuta.worker.timing import Timing
 from batuta_core.model.error import BatutaError
 from batuta_core.model.event import TaskHandedBack, TaskUpdated
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import TaskMessage
+from batuta_core.model.message import TaskEnvelope, TaskMessage
 
 logger = logging.getLogger("batuta.worker")
 
 
 class HandBack:
-    """``make_visible`` does so with the messages of a queue, by their receipts."""
+    """``hide`` has the messages of a queue, by their receipts, invisible for so many seconds from now on; 0: visible at once."""
 
     def __init__(
-        self, reporter: Reporter, make_visible: Callable[[str, Sequence[str]], Awaitable[Any]], timing: Timing, worker_id: str
+        self, reporter: Reporter, hide: Callable[[str, Sequence[str], int], Awaitable[Any]], timing: Timing, worker_id: str
     ) -> None:
         self._reporter = reporter
-        self._make_visible = make_visible
+        self._hide = hide
         self._timing = timing
         self._worker_id = worker_id
 
@@ -53,20 +54,31 @@ class HandBack:
         except Refused as error:
             logger.warning("task %s could not be handed back, it comes again after an hour: %s", message.task_id, error)
 
+    async def let_wait(self, envelope: TaskEnvelope, queue: str, receipt: str) -> None:
+        """A message that this worker is too old for: a newer worker's, or ours again after a while."""
+        await self._tell(envelope)
+        await self._release(envelope, queue, [receipt], envelope.wait_s(now_ms()))
+
     async def hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+        await self._tell(message)
+        await self.release(message, queue, leases)
+
+    async def _tell(self, message: TaskMessage | TaskEnvelope) -> None:
         event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id, send=message.send)
         try:
             async with asyncio.timeout(self._timing.flush_s):
                 await self._reporter.send(message, event)
         except (Refused, TimeoutError) as error:
             logger.warning("task %s is handed back without a word to the server: %r", message.task_id, error)
-        await self.release(message, queue, leases)
 
     async def release(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
         """A renewal that is under way comes first: landing later it would hide the message for another lease."""
         if renewals := {lease.renewal for lease in leases if lease.renewal is not None}:
             await asyncio.wait(renewals, timeout=self._timing.flush_s)
+        await self._release(message, queue, [lease.receipt for lease in leases], 0)
+
+    async def _release(self, message: TaskMessage | TaskEnvelope, queue: str, receipts: Sequence[str], hidden_s: int) -> None:
         try:
-            await self._make_visible(queue, [lease.receipt for lease in leases])
+            await self._hide(queue, receipts, hidden_s)
         except BatutaError as error:
             logger.warning("task %s could not be released, it comes again when its lease ends: %s", message.task_id, error.message)

@@ -29,7 +29,7 @@ from batuta.worker.runner import Runner
 from batuta.worker.signs import HeldLink, SignsOfLife
 from batuta.worker.timing import Timing
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import TaskMessage
+from batuta_core.model.message import TaskEnvelope, TaskMessage
 
 logger = logging.getLogger("batuta.worker")
 
@@ -102,6 +102,9 @@ class TaskHandler:
 
     def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
+
+    def let_wait(self, envelope: TaskEnvelope, queue: str, received: Received) -> None:
+        self._start(self._errands, self._parts.back.let_wait(envelope, queue, received.receipt))
 
     def _hold(self, message: TaskMessage, served: Served, queue: str) -> Held:
         started_ms = message.started_ms or now_ms()

@@ -1,6 +1,7 @@
 """What becomes of a message that a poll brought.
 
-* One that is not ours, or of a newer schema, is left alone: SQS gives it up after five receives.
+* One that is not ours is left alone: SQS gives it up after five receives.
+* One of a newer schema is handed back, and hidden for a while: it waits for a newer worker, however long that takes.
 * A task that this worker does not serve, or that arrives while it stops, is handed back at once.
 * A task that runs here already is not run twice: its second message goes with the first.
 """
@@ -16,7 +17,7 @@ from batuta.worker.poller import Source
 from batuta.worker.queues import Received
 from batuta.worker.timing import Timing
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.message import NotOurs, TaskMessage
+from batuta_core.model.message import NotOurs, TaskEnvelope, TaskMessage
 
 logger = logging.getLogger("batuta.worker")
 
@@ -32,9 +33,11 @@ class Intake:
         """A place is reserved for the message in all of the source's ``places``: those it does not need are given back."""
         try:
             message = TaskMessage.parse(received.text)
-        except (NotOurs, NewerSchema) as error:
-            logger.warning("message %s on %s is left alone: %s", received.message_id, source.queue, error)
-            self._free(source.places)
+        except NewerSchema as error:
+            self._let_wait(source, received, error)
+            return
+        except NotOurs as error:
+            self._leave(source, received, error)
             return
         served = source.served.get((message.execution.namespace, message.task_type))
         is_new = self._handler.is_new(message)
@@ -52,6 +55,21 @@ class Intake:
             self._handler.take_again(message, source.queue, received)
         else:
             self._handler.hand_back(message, source.queue, received)
+
+    def _let_wait(self, source: Source, received: Received, reason: NewerSchema) -> None:
+        try:
+            envelope = TaskEnvelope.parse(received.text)
+        except NotOurs as error:
+            self._leave(source, received, error)
+            return
+        logger.warning("task %s on %s waits for a newer worker: %s", envelope.task_id, source.queue, reason)
+        self._free(source.places)
+        source.pause(self._timing.stranger_pause_s)
+        self._handler.let_wait(envelope, source.queue, received)
+
+    def _leave(self, source: Source, received: Received, error: NotOurs) -> None:
+        logger.warning("message %s on %s is left alone: %s", received.message_id, source.queue, error)
+        self._free(source.places)
 
     def _free(self, places: Collection[Places]) -> None:
         give_back(places)

@@ -23,7 +23,7 @@ from batuta.worker.timing import Timing
 from batuta_core.model.error import BatutaError, TaskNotFound, WorkflowNotFound
 from batuta_core.model.event import TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.ids import short_hash
-from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage, TaskMessage
+from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage, TaskEnvelope, TaskMessage
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 
 logger = logging.getLogger("batuta.worker")
@@ -45,7 +45,7 @@ class Reporter:
         self._worker_id = worker_id
         self._ask = ask
 
-    async def send(self, message: TaskMessage, event: WorkerEvent) -> None:
+    async def send(self, message: TaskMessage | TaskEnvelope, event: WorkerEvent) -> None:
         """Returns when the queue has it. Raises Refused."""
         text = InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt).to_text()
         await self._batcher.put(_outgoing(message, text))
@@ -133,7 +133,7 @@ class Reporter:
         return found
 
 
-def _outgoing(message: TaskMessage, text: str) -> Outgoing:
+def _outgoing(message: TaskMessage | TaskEnvelope, text: str) -> Outgoing:
     return Outgoing(text, group=str(message.execution), dedup=short_hash(message.task_id, text))
 
 

@@ -146,7 +146,7 @@ class Service:
                 signs=SignsOfLife(reporter, timing, plan.worker_id, ask),
                 inputs=Inputs(reporter.ask if ask is not None else None, ask, timing),
                 deleters=self._deleter,
-                back=HandBack(reporter, self._make_visible, timing, plan.worker_id),
+                back=HandBack(reporter, self._hide, timing, plan.worker_id),
                 timing=timing,
                 worker_id=plan.worker_id,
                 on_free=lambda: poller.wake(),
@@ -213,8 +213,8 @@ class Service:
     def _change_visibility(self, queue: str, receipts: Sequence[str], visibility_s: int) -> Awaitable[Sequence[Failure]]:
         return self._in(self._renewals, self._plan.queues.change_visibility, queue, receipts, visibility_s)
 
-    def _make_visible(self, queue: str, receipts: Sequence[str]) -> Awaitable[Sequence[Failure]]:
-        return self._in(self._io, self._plan.queues.change_visibility, queue, receipts, 0)
+    def _hide(self, queue: str, receipts: Sequence[str], hidden_s: int) -> Awaitable[Sequence[Failure]]:
+        return self._in(self._io, self._plan.queues.change_visibility, queue, receipts, hidden_s)
 
     def _send(self, batch: Sequence[Outgoing]) -> Awaitable[Sequence[Failure]]:
         return self._in(self._io, self._plan.queues.send, resource_name(self._plan.stage, "decider.fifo"), batch)

@@ -23,7 +23,7 @@ class Timing:
     poll_retry_first_s: float = 0.5
     poll_retry_max_s: float = 30.0
     missing_retry_s: float = MISSING_RETRY_S  # a queue that is not there: its task type may be registered at any moment
-    stranger_pause_s: float = 1.0  # before the next poll of a shared queue that brought a task which is not served here
+    stranger_pause_s: float = 1.0  # before the next poll of a queue that brought a task which is not served, or cannot be read, here
 
     visibility_s: int = 30  # the attribute that the stage gives its task queues
     renew_after_s: float = 8.0  # since the last renewal; eight more tries fit before the lease ends

@@ -9,12 +9,13 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
 from batuta_core.engine import operate
+from batuta_core.engine.dead_letters import drain_tasks
 from batuta_core.engine.operate import TaskReport
 from batuta_core.engine.poll import poll
-from batuta_core.engine.ports import Outgoing
+from batuta_core.engine.ports import MAX_RECEIVES, TASK_VISIBILITY_S, Incoming, Outgoing
 from batuta_core.model.event import TaskStarted
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import InboxMessage
+from batuta_core.model.message import SCHEMA, InboxMessage
 
 
 @pytest.fixture
@@ -135,6 +136,36 @@ def test_a_message_of_a_newer_version_waits(server: Server) -> None:
     server.world.queues.send(server.queue("a"), [Outgoing('{"v":2}')])
     assert polled(server) == []
     assert server.world.queues.size(server.queue("a")).in_flight == 1
+
+
+def test_a_newer_message_that_an_older_server_polls_costs_the_attempt_no_lease(server: Server) -> None:
+    """As while a deployment is rolled back: five receives must not look like five dead workers."""
+    execution = server.start()
+    (message,) = server.world.queues.receive(server.queue("a"), 1, 0)
+    server.world.queues.delete(server.queue("a"), [message.receipt])
+    server.world.queues.send(server.queue("a"), [Outgoing(json.dumps({**json.loads(message.text), "v": SCHEMA + 1}))])
+    for _ in range(MAX_RECEIVES):
+        assert polled(server) == []
+        server.world.now_ms += TASK_VISIBILITY_S * 1000
+        server.settle(1000)
+    assert len(server.newest(execution).head.open["a"].handed_back) == MAX_RECEIVES
+    assert polled(server) == []
+    texts = [text for queue, text in server.world.queues.texts() if queue == server.world.queues.task_dead_letters]
+    assert len(texts) == 1
+    assert drain_tasks(server.ports, [Incoming("m", message.text, "r", 1)]) == []  # by a newer server, to which it is no news
+    server.settle(1000)
+    assert (server.status(execution), server.newest(execution).head.open["a"].attempt) == ("RUNNING", 1)
+    assert len(polled(server)) == 1
+
+
+def test_a_newer_message_without_its_tasks_token_moves_nobody(server: Server) -> None:
+    execution = server.start()
+    (message,) = server.world.queues.receive(server.queue("a"), 1, 0)
+    forged = {**json.loads(message.text), "v": SCHEMA + 1, "tok": "forged"}
+    server.world.queues.send(server.queue("a"), [Outgoing(json.dumps(forged))])
+    assert polled(server) == []
+    server.settle(1000)
+    assert not server.newest(execution).head.open["a"].handed_back
 
 
 def test_who_polled_is_noted_even_when_there_is_nothing(server: Server) -> None:

@@ -11,7 +11,7 @@ from tests.unit.core.model.values import EVENTS, EXECUTION, ODD, PLACE
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs, TaskMessage, TimerMessage
+from batuta_core.model.message import SCHEMA, GuardFired, Inbound, InboxMessage, NotOurs, TaskEnvelope, TaskMessage, TimerMessage
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.token import Signer
 
@@ -236,6 +236,29 @@ def test_a_message_of_a_newer_version_waits() -> None:
         TaskMessage.parse(changed(SMALLEST.to_text(), v=2))
     with pytest.raises(NewerSchema):
         TimerMessage.parse('{"v":99}')
+
+
+def test_whose_a_task_message_of_any_version_is_can_be_read() -> None:
+    """Its input and all else may look otherwise by then: what a worker needs to hand it back must not."""
+    known = json.loads(SMALLEST.to_text())
+    newer = {key: known[key] for key in ("ns", "wf", "task", "at", "tok", "att", "sched")} | {"v": 7, "send": 3, "in": ["another form"]}
+    envelope = TaskEnvelope.parse(json.dumps(newer))
+    assert (envelope.schema, envelope.send, envelope.scheduled_ms) == (7, 3, SMALLEST.scheduled_ms)
+    assert (envelope.execution, envelope.task_id, envelope.place) == (SMALLEST.execution, SMALLEST.task_id, SMALLEST.place)
+    assert (envelope.token, envelope.attempt) == (SMALLEST.token, SMALLEST.attempt)
+    assert TaskEnvelope.parse(SMALLEST.to_text()).schema == SCHEMA
+
+
+@pytest.mark.parametrize("text", ["junk", "[]", '{"v":99}', '{"v":99,"ns":"shop","wf":"w","task":"t","at":[1],"tok":"x","att":1}'])
+def test_an_envelope_that_says_too_little_is_not_guessed_at(text: str) -> None:
+    with pytest.raises(NotOurs):
+        TaskEnvelope.parse(text)
+
+
+def test_a_reader_that_is_too_old_waits_as_long_again_as_the_task_has_waited() -> None:
+    envelope = TaskEnvelope.parse(SMALLEST.to_text())
+    waited_s = (-5, 0, 20, 31, 400, 901, 10**6)
+    assert [envelope.wait_s(envelope.scheduled_ms + 1000 * seconds) for seconds in waited_s] == [30, 30, 30, 31, 400, 900, 900]
 
 
 @pytest.mark.parametrize("text", ["ü", "\ud800", "\ufffe", "\uffff", "\x00", "\x1f", "😀"])

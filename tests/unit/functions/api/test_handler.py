@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.functions.api.caller import Api, Lines, event, simple, workflow
+from tests.unit.functions.api.caller import Api, Lines, event, report, simple, workflow
 
 from batuta_core.simulator.faults import Fault
 from batuta_core.simulator.world import Actor
@@ -131,8 +131,49 @@ def test_each_request_is_one_line_without_its_query_or_body(api: Api) -> None:
     first, second = api.log.lines
     assert first[0] == second[0] == "request"
     assert first[1].pop("ms") >= 0
-    assert first[1] == {"method": "POST", "path": "/ns/shop/api/workflow", "status": 404}
-    assert second[1]["status"] == 400
+    assert first[1] == {"method": "POST", "path": "/ns/shop/api/workflow", "status": 404, "namespace": "shop"}
+    assert second[1].pop("ms") >= 0
+    assert second[1] == {"method": "GET", "path": "/ns/SHOP/x", "status": 400}  # nor the namespace of the request before
+
+
+def test_the_line_of_a_request_names_execution_and_task(api: Api) -> None:
+    api.register(workflow("order", simple("pack", "first"), simple("ship", "second")))
+    workflow_id = api.start()
+
+    def named() -> tuple[str, str | None, str | None]:
+        name, facts = api.log.lines[-1]
+        assert name == "request"
+        return facts["namespace"], facts.get("workflow_id"), facts.get("task_id")
+
+    assert named() == ("default", workflow_id, None)
+    task = api("GET", "/api/tasks/poll/pack").body
+    both = ("default", workflow_id, task["taskId"])
+    assert named() == both
+    api("GET", f"/api/tasks/{task['taskId']}")
+    assert named() == both
+    api("POST", "/api/tasks", report(task))
+    assert named() == both
+    api("POST", f"/api/tasks/{workflow_id}/second/COMPLETED", {})
+    assert named()[:2] == both[:2]
+    assert named()[2] not in (None, task["taskId"])
+    api("GET", f"/api/workflow/{workflow_id}")
+    assert named() == ("default", workflow_id, None)
+    api("GET", "/api/workflow/search?query=")
+    assert named() == ("default", None, None)
+
+
+def test_what_is_no_id_is_named_by_no_line(api: Api) -> None:
+    api("POST", "/api/tasks", {"workflowInstanceId": "secret" * 1000, "taskId": "secret" * 1000, "status": "COMPLETED"})
+    assert "secret" not in repr(api.log.lines)
+
+
+def test_the_line_of_a_poll_for_many_names_them_all(api: Api) -> None:
+    api.register(workflow("order", simple("pack")))
+    started = [api.start() for _ in range(2)]
+    tasks = api("GET", "/api/tasks/poll/batch/pack?count=5").body
+    facts = api.log.lines[-1][1]
+    assert sorted(facts["executions"]) == sorted(f"default#{workflow_id}" for workflow_id in started)
+    assert facts["task_ids"] == [task["taskId"] for task in tasks]
 
 
 @pytest.fixture

@@ -61,7 +61,11 @@ class ScriptedServer:
         self._sockets.clear()
 
     def transport(self, **options: Any) -> Transport:
-        return Transport("eu-west-1", CREDENTIALS, {"dynamodb": self.url, "sqs": self.url}, **options)
+        return Transport("eu-west-1", CREDENTIALS, {"dynamodb": self.url, "sqs": self.url, "ssm": self.url}, **options)
+
+    def answer_with(self, script: list[Deed] | Script) -> None:
+        """From now on."""
+        self._script = script
 
     @property
     def operations(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -177,6 +178,27 @@ def test_ensuring_a_known_queue_costs_a_call_a_minute(serve: Any, monkeypatch: p
     monkeypatch.setattr(queues_module, "_KNOWN_S", -1)
     queues.ensure_task_queue(QUEUE)
     assert server.operations.count("CreateQueue") == 2
+
+
+@pytest.mark.parametrize(("endpoint", "is_closed"), [("https://sqs.eu-west-1.amazonaws.com", True), ("http://127.0.0.1:4566", False)])
+def test_task_queues_refuse_what_does_not_come_by_tls(serve: Any, endpoint: str, is_closed: bool) -> None:
+    """As the stage's own queues do; an emulator without TLS would refuse everything."""
+    attributes = {"QueueArn": "arn:aws-cn:sqs:cn-north-1:1:dead"}
+    server, transport = serve(lambda _: (200, {"QueueUrl": "http://q", "Attributes": attributes}))
+    transport.endpoints["sqs"] = endpoint  # where it is called stays the same
+    queues = SqsQueues(transport, "test")
+    queues.ensure_task_queue(QUEUE)
+    queues.ensure_task_queue("another")
+    made = {request.body["QueueName"]: request.body["Attributes"] for request in server.requests if request.operation == "CreateQueue"}
+    for name in (QUEUE, "another"):
+        assert ("Policy" in made[name]) is is_closed
+        if is_closed:
+            policy = json.loads(made[name]["Policy"])
+            (statement,) = policy["Statement"]
+            assert policy["Version"] == "2012-10-17"  # without it SQS takes the policy and says nothing (Pulumi, aws.sqs.QueuePolicy)
+            assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", {"AWS": "*"}, "sqs:*")
+            assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            assert statement["Resource"] == f"arn:aws-cn:sqs:cn-north-1:1:{name}"
 
 
 # --- DynamoDB

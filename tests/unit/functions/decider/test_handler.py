@@ -13,6 +13,7 @@ from tests.unit.functions.lambda_events import failures, sqs_event
 from tests.unit.functions.strange import NEWER, STRANGE
 
 from batuta_core.engine.ports import Incoming, Outgoing
+from batuta_core.model import ids
 from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
@@ -171,14 +172,16 @@ def test_a_message_that_does_not_prove_itself_changes_nothing(stage: Stage, forg
 
 
 def test_each_batch_is_one_line(stage: Stage) -> None:
-    ((_, message),) = stage.results(1)
-    stage([message, Incoming("newer", NEWER, "r", 1)])
+    (one, first), (other, second) = stage.results(2)
+    stage([first, Incoming("newer", NEWER, "r", 1)])
     (facts,) = stage.noted("decider")
     assert facts.pop("ms") >= 0
-    assert facts == {"messages": 2, "failed": 1, "executions": [message.group, ""]}
-    stage([message])
+    known = {"namespace": "default", "workflow_id": one, "task_id": ids.task_id(one, 1, 0)}
+    assert facts == {"messages": 2, "failed": 1, **known}
+    stage([first, second])
     facts = stage.noted("decider")[-1]
-    assert (facts["namespace"], facts["workflow_id"]) == ("default", message.group.partition("#")[2])
+    assert facts["executions"] == [first.group, second.group]
+    assert facts["task_ids"] == [ids.task_id(one, 1, 0), ids.task_id(other, 1, 0)]
 
 
 # --- the minute's tick: dead letters

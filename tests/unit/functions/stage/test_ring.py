@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from batuta_server.aws.key_ring import in_order
-from batuta_server.stage.ring import KEY_BYTES, VERIFIES_FOR_MS, Key, Ring, turn
+from batuta_server.aws.key_ring import VERIFIES_FOR_MS, parsed, usable
+from batuta_server.stage.ring import KEY_BYTES, Key, Ring, turn
 
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = 1_764_000_000_000
@@ -49,4 +49,4 @@ def test_a_key_goes_thirty_days_after_its_successor_came(superseded_ms_ago: int,
 def test_the_functions_read_what_is_written() -> None:
     ring = turn(turn(Ring(), 1, NOW_MS - DAY_MS), 2, NOW_MS - DAY_MS // 2)
     assert Ring.from_text(ring.to_text()) == ring
-    assert in_order(ring.to_text(), NOW_MS) == tuple(base64.urlsafe_b64decode(key.key) for key in ring.keys)
+    assert usable(parsed(ring.to_text()), NOW_MS) == tuple(base64.urlsafe_b64decode(key.key) for key in ring.keys)

@@ -41,7 +41,14 @@ def test_deadlines_and_guards_become_signed_messages_for_their_execution(api: Ap
     handle = make_handler(api.ports)
     assert failures(handle(sqs_event(TIMERS, [due("m1", 3, 5_000), due("m2", 4, 0)]), None)) == []
     assert [message.event for message in inbox(api)] == [TimerFired(timer=3, due_ms=5_000), GuardFired(4)]
-    assert facts(api) == {"messages": 2, "failed": 0}
+    assert facts(api) == {"messages": 2, "namespace": "shop", "workflow_id": EXECUTION.workflow_id}
+
+
+def test_the_line_of_a_batch_names_all_its_executions(api: Api) -> None:
+    other = ExecutionId("shop", "22222222-0000-4000-8000-000000000000")
+    batch = [due("m1", 3, 5_000), Incoming("m2", TimerMessage(execution=other, record=1, due_ms=9).to_text(), "r", 1)]
+    make_handler(api.ports)(sqs_event(TIMERS, batch), None)
+    assert facts(api) == {"messages": 2, "executions": [str(EXECUTION), str(other)]}
 
 
 def test_a_timer_that_is_armed_twice_fires_twice_but_its_message_once(api: Api) -> None:
@@ -63,7 +70,7 @@ def test_a_message_of_a_newer_version_waits_for_the_upgrade(api: Api) -> None:
     batch = [Incoming("newer", NEWER, "r", 1), due("m", 3, 5_000)]
     assert failures(make_handler(api.ports)(sqs_event(TIMERS, batch), None)) == ["newer"]
     assert len(inbox(api)) == 1
-    assert facts(api) == {"messages": 2, "failed": 1}
+    assert facts(api) == {"messages": 2, "failed": 1, "namespace": "shop", "workflow_id": EXECUTION.workflow_id}
 
 
 def test_a_batch_that_cannot_be_sent_on_fails_whole(api: Api) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, until, working
+from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, make_message, until, working
 from tests.unit.sdk.worker import heavy
 
 from batuta import InProgress, TaskContext, Worker, current_task, task
@@ -21,6 +21,7 @@ from batuta.worker.queues import Failure
 from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.message import SCHEMA
 from batuta_core.model.names import task_queue_name
 from batuta_core.model.payload import PayloadRef
 
@@ -648,7 +649,7 @@ def test_tasks_of_a_shared_queue_take_only_the_places_of_their_function(queues: 
 # --- messages that are not for us
 
 
-def test_messages_that_are_not_ours_or_newer_are_left_alone(queues: MemoryQueues, caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_that_are_not_ours_are_left_alone(queues: MemoryQueues, caplog: pytest.LogCaptureFixture) -> None:
     queue = queues.ensure("add")
     for text in ("not json", '{"v": 1}', '{"v": 99, "some": "future"}', "[]"):
         queues.put_text(queue, text)
@@ -659,6 +660,30 @@ def test_messages_that_are_not_ours_or_newer_are_left_alone(queues: MemoryQueues
         assert queues.count("renew") == 0
         assert queues.count("release") == 0
     assert sum("is left alone" in message for message in caplog.messages) == 4
+
+
+def test_a_newer_message_is_handed_back_and_hidden_until_a_newer_worker_may_have_come(
+    queues: MemoryQueues, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Five receives that nobody takes back would fail the attempt: its workers died."""
+    message = make_message(50, "add", {"a": 1}, send=4)
+    newer = {**json.loads(message.to_text()), "v": SCHEMA + 1, "in": "in another form", "sched": message.scheduled_ms - 100_000}
+    queues.put_text(queues.ensure("add"), json.dumps(newer))
+    queues.put("add", {"a": 1})
+    with working(add, queues=queues, max_in_progress=1):
+        until(queues.results)
+        until(lambda: queues.count("renew") == 1)
+        until(lambda: queues.left() == 1)
+        (event,) = queues.events(TaskHandedBack)
+        assert (event.place, event.send) == (message.place, 4)
+        queues.push_clock(95_000)
+        assert queues.visible("add") == 0
+        queues.push_clock(10_000)
+        until(lambda: len(queues.events(TaskHandedBack)) == 2)
+        until(lambda: queues.count("renew") == 2)
+        assert queues.left() == 1
+    assert any("waits for a newer worker" in line for line in caplog.messages)
+    assert not any("is left alone" in line for line in caplog.messages)
 
 
 def test_a_strangers_task_on_a_shared_queue_is_handed_back_at_once_and_said_so(
