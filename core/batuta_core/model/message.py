@@ -214,6 +214,15 @@ class TimerMessage:
             raise NotOurs(f"not a timer message: {error!r}") from error
 
 
+def batched_texts(text: str) -> list[str] | None:
+    """The messages in an event as SQS gives it to a function; None when the text is something else."""
+    try:
+        data = json.loads(text)
+        return [str(record["body"]) for record in data["Records"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 # What a worker may say, whose code is its own: type and range of each field. Absent ones are fine.
 _TEXT_MAX_CHARS = 10_000
 _REPORTED = frozenset({"IN_PROGRESS", "COMPLETED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"})

@@ -23,6 +23,7 @@ class TaskType:
 
     name: ClassVar[str]
     is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
+    system_queue: ClassVar[str] = ""  # a function of ours runs it: the stage's queue that feeds the function; empty: none does
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered
@@ -38,6 +39,10 @@ class TaskType:
     def after_children(self, task: WorkflowTask, follower: str | None) -> str | None:
         """What follows the last task of each of the children's lists; ``follower`` is what follows ``task`` itself."""
         return follower
+
+    def added_inputs(self, task: WorkflowTask) -> Mapping[str, Any]:
+        """Inputs that Conductor adds to those of the definition, over equal names."""
+        return {}
 
     def wire_type(self, task: WorkflowTask) -> str:
         """Conductor's taskType of the running task."""
