@@ -30,7 +30,8 @@ class InvokingQueues(SqsQueues):
         """Of a function's queue: returns when Lambda has them. Ten in one event, as from SQS. A function that is missing is no
         reason to fail its tasks: they wait for a deployment."""
         if queue not in self._functions:
-            return super().send(queue, messages)
+            super().send(queue, messages)
+            return
         for batch in batches(messages):
             try:
                 self._transport.call("lambda", queue, _event(queue, batch))

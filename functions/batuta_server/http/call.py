@@ -87,9 +87,10 @@ def _exchange(request: Request, egress: Egress, end: float) -> Answer:
             connection.sock = watchdog.sock = sock
             sock.do_handshake()
         sock.settimeout(request.read_timeout_s)
-        return _ask(connection, request)
-    except CallFailed:
-        raise
+        answer = _ask(connection, request)
+        if watchdog.has_barked:  # what looks like a whole answer then may be half of one
+            raise TimeoutError
+        return answer
     except (OSError, ValueError, http.client.HTTPException) as error:
         is_late = watchdog.has_barked or isinstance(error, TimeoutError)
         raise CallFailed(_said(request, _TIMED_OUT if is_late else _shown(error))) from error
@@ -112,24 +113,24 @@ def _ask(connection: http.client.HTTPConnection, request: Request) -> Answer:
     response = connection.getresponse()
     body = response.read(BODY_MAX_BYTES + 1)
     if response.length and len(body) <= BODY_MAX_BYTES:  # what is missing of a length that was told; http.client says nothing
-        raise CallFailed(_said(request, f"Premature end of the answer: {response.length} bytes are missing"))
+        raise http.client.IncompleteRead(body, response.length)
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.items():
         known = next((other for other in headers if other.lower() == name.lower()), name)
         headers.setdefault(known, []).append(" ".join(str(value).split("\r\n")).replace("\n", " "))
     coding = (response.getheader("Content-Encoding") or "").strip().lower()
     phrase = response.reason or http.client.responses.get(response.status, "")
-    return Answer(request.method, request.url, response.status, phrase, headers, _decoded(body, coding, request))
+    return Answer(request.method, request.url, response.status, phrase, headers, _decoded(body, coding))
 
 
-def _decoded(body: bytes, coding: str, request: Request) -> bytes:
+def _decoded(body: bytes, coding: str) -> bytes:
     """Some servers compress although they were asked not to. A few bytes can stand for gigabytes, so this stops at the bound."""
     if coding not in ("gzip", "x-gzip", "deflate") or not body:
         return body
     try:
         return zlib.decompressobj(wbits=47).decompress(body, BODY_MAX_BYTES + 1)  # 47: gzip or zlib, as its head says
     except zlib.error as error:
-        raise CallFailed(_said(request, f"the answer is not what it says, {coding}")) from error
+        raise ValueError(f"the answer is not what it says, {coding}") from error
 
 
 # --- connecting
@@ -220,6 +221,8 @@ def _said(request: Request, what: str) -> str:
 
 
 def _shown(error: BaseException) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer ended before its end"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not valid: {error.verify_message}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

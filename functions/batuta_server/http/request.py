@@ -124,7 +124,7 @@ def _parameter(text: str) -> str:
 
 def _host(text: str) -> str:
     try:
-        return str(ipaddress.IPv6Address(text)) if ":" in text else _name(text)
+        return str(ipaddress.IPv6Address(text.replace("%", "-"))) if ":" in text else _name(text)  # no names of interfaces
     except ValueError as error:
         raise BadRequest(f"the URI names no host that there can be: {text[:100]}") from error
 
