@@ -65,7 +65,7 @@ def _deployed() -> Iterator[str]:
     cloud = Cloud()
     try:
         deployment = Deployment(cloud)
-        assembly = deployment.synth()
+        assembly = deployment.synth(http_allowed="127.0.0.0/8")
         deployment.bootstrap(assembly)
         deployment.deploy(assembly)
         with SigningProxy(deployment.url, deployment.operator_key()) as proxy:
