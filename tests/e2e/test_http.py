@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from batuta import Client
 from tests.e2e.cloud import Deployment
 from tests.e2e.stand import completed, until
 from tests.unit.functions.http.target import Target, answer
-
-from batuta import Client
 
 
 def _register(client: Client, name: str, url: str) -> None:

@@ -38,31 +38,13 @@ def messages(server: Server) -> list[TaskMessage]:
 
 def test_it_goes_to_the_stages_own_queue_with_its_token_and_no_worker_gets_it(server: Server) -> None:
     execution = server.start(input={"x": 1})
-    assert not [queue for queue in server.world.queues.task_queues() if "HTTP" in queue or "--h-" in queue and server.waiting(queue)]
+    assert [queue for queue in server.world.queues.task_queues() if server.waiting(queue) or "HTTP" in queue] == []
     assert poll.poll(server.ports, "shop", "HTTP", worker_id="w", timeout_ms=0) == []
     (message,) = messages(server)
     assert (message.execution, message.task_type, message.ref) == (execution, "HTTP", "h")
     assert message.input == {"uri": "http://h/1", "method": "GET", "asyncComplete": False}
     server.report(message, output={"response": {}})
     assert server.take("z") is not None
-
-
-def test_tasks_of_several_executions_go_in_one_request(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.register(simple("a"), http("h"), name="two")
-    for _ in range(3):
-        server.start("two")
-    for _ in range(3):
-        message = server.taken("a")
-        event = TaskUpdated(place=message.place, status=TaskStatus.COMPLETED)
-        server.send(InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt))
-    sent: list[int] = []
-    real = server.world.queues.send
-    monkeypatch.setattr(
-        server.world.queues, "send", lambda queue, batch: (queue.endswith("--http") and sent.append(len(batch)), real(queue, batch))[1]
-    )
-    server.settle()
-    assert sum(sent) == 3
-    assert len(messages(server)) == 3
 
 
 def test_an_input_that_no_message_holds_comes_by_reference() -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from tests.unit.functions.http.target import HERE, Asked, Target, answer, to
 
-from batuta_server.http import call
 from batuta_server.http.call import BODY_MAX_BYTES, REDIRECTS_MAX, Answer, CallFailed, perform
 from batuta_server.http.egress import Egress
 from batuta_server.http.request import request_of
@@ -37,7 +36,7 @@ class Names:
         self.questions: list[str] = []
         self._names = {name.replace("_", "."): iter(answers) for name, answers in names.items()}
         self._real = socket.getaddrinfo
-        monkeypatch.setattr(call.socket, "getaddrinfo", self._look)
+        monkeypatch.setattr(socket, "getaddrinfo", self._look)
 
     def _look(self, host: str, port: int, **options: Any) -> Any:
         self.questions.append(host)
@@ -54,7 +53,7 @@ class Names:
     ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"],
 )
 def test_nothing_that_is_not_public_is_called(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call.socket, "socket", lambda *_: pytest.fail("a socket was made"))
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a socket was made"))
     error = refused(f"http://{host}:8080/latest/meta-data?x=secret", Egress())
     assert error.is_final
     assert "may not call" in str(error)
@@ -218,7 +217,7 @@ def test_a_silent_tls_handshake_is_not_waited_for() -> None:
 
 def test_a_slow_resolver_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
-    monkeypatch.setattr(call.socket, "getaddrinfo", lambda *_a, **_k: is_over.wait(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: is_over.wait(5))
     assert "not resolved in time" in str(refused("http://slow.example/", connectionTimeOut=50))
     is_over.set()
 
@@ -317,7 +316,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(call.socket, "getaddrinfo", look)
+    monkeypatch.setattr(socket, "getaddrinfo", look)
     assert str(refused("http://no.example/")).endswith("no.example: Name or service not known")
 
 
