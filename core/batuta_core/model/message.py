@@ -4,6 +4,7 @@
 queue                     message             written by
 ========================  ==================  =======================================
 a task type's queue       ``TaskMessage``     decider, API
+a function's queue        ``TaskMessage``     decider, API; on AWS it is an invocation
 decider queue (FIFO)      ``InboxMessage``    workers, timers, API, decider
 timers queue (delayed)    ``TimerMessage``    decider, API, the mover of far timers
 ========================  ==================  =======================================
