@@ -13,6 +13,7 @@ REASONS = {
     ),
     "AwsSolutions-L1": "Python 3.13 on purpose: the asset's wheels and compiled files are of one version, and tests run on it.",
     "AwsSolutions-S1": "Payloads are read and written by our functions alone; CloudTrail's data events show by request who did.",
+    "AwsSolutions-SQS3": "task-dead-letters is the dead letter queue of the task queues, which are made at run time.",
 }
 
 

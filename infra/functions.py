@@ -129,12 +129,19 @@ def make_function(
         # A task's result leads to the next task: that is a loop by design. Lambda would cut it after 16 turns; the engine has a
         # limit of its own (decisions a minute and execution).
         recursive_loop=lambda_.RecursiveLoop.ALLOW,
-        retry_attempts=None if dead_letters is None else 0,
     )
-    if dead_letters is not None:  # not the construct's own property: that writes a policy of its own
-        resource = function.node.default_child
-        assert isinstance(resource, lambda_.CfnFunction)
-        resource.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=dead_letters.queue_arn)
+    if dead_letters is not None:
+        # Not the construct's own properties, which would write a policy of their own.
+        lambda_.CfnEventInvokeConfig(
+            scope,
+            f"{name}Invoked",
+            function_name=function.function_name,
+            qualifier="$LATEST",
+            maximum_retry_attempts=0,
+            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=dead_letters.queue_arn)
+            ),
+        )
     return function
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from batuta import Client
 from tests.e2e.cloud import Deployment
-from tests.e2e.stand import completed, until
+from tests.e2e.stand import completed, role_of, until, without
 from tests.unit.functions.http.target import Target, answer
 
 
@@ -31,3 +31,14 @@ def test_where_it_may_not_go_it_fails_with_the_reason(stage: Deployment, client:
         assert until(lambda: client.get(workflow_id).status == "FAILED")
         assert "may not call on this stage" in str(client.get(workflow_id).reason)
         assert not target.asked
+
+
+def test_a_result_that_cannot_be_reported_fails_the_attempt_with_a_reason(stage: Deployment, client: Client) -> None:
+    """Lambda does not run it again, and hands the event to the dead letters, at which the decider looks once a minute."""
+    with Target(answer(b"1")) as target:
+        _register(client, "http_unreported", target.url)
+        with without(stage.cloud, role_of(stage, "http"), "sqs:SendMessage", "--decider.fifo"):
+            workflow_id = client.start("http_unreported", {})
+            assert until(lambda: client.get(workflow_id).status == "FAILED", timeout_s=150)
+        assert "the http function died" in str(client.get(workflow_id).reason)
+        assert len(target.asked) == 1

@@ -149,10 +149,11 @@ def test_reserved_concurrency_where_it_is_asked_for(full: Reading) -> None:
 
 def test_the_http_function_is_run_once_and_what_it_did_not_live_to_say_is_a_dead_letter(plain: Reading) -> None:
     made = plain.one("AWS::Lambda::Function", FunctionName="batuta-prod--http")
-    assert plain.text(made["DeadLetterConfig"]["TargetArn"]).endswith("/batuta-prod--task-dead-letters")
+    assert "DeadLetterConfig" not in made
     (config,) = plain.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert plain.arn(config["FunctionName"]["Ref"]).endswith("/batuta-prod--http")
     assert config["MaximumRetryAttempts"] == 0
+    assert plain.text(config["DestinationConfig"]["OnFailure"]["Destination"]).endswith("/batuta-prod--task-dead-letters")
     assert made["Timeout"] == HTTP_TIMEOUT_S > CALL_MAX_S
     assert layout.HTTP_QUEUE.visibility_s > HTTP_TIMEOUT_S  # on a laptop
 

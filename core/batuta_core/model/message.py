@@ -216,11 +216,13 @@ class TimerMessage:
 
 
 def batched_texts(text: str) -> list[str] | None:
-    """The messages in an event as SQS gives it to a function; None when the text is something else."""
+    """The messages in an event as SQS gives it to a function, or in what Lambda tells of an event that it gave up; None when the text is
+    something else."""
     try:
         data = json.loads(text)
+        data = data.get("requestPayload", data)
         return [str(record["body"]) for record in data["Records"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

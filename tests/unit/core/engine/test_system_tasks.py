@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from tests.unit.core.engine.server import Server, simple
@@ -55,10 +56,13 @@ def test_an_input_that_no_message_holds_comes_by_reference() -> None:
     assert isinstance(message.input, PayloadRef)
 
 
-def test_what_lambda_gave_up_in_one_event_fails_each_of_its_tasks_with_the_reason(server: Server) -> None:
+@pytest.mark.parametrize(
+    "told", [lambda event: event, lambda event: {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event}]
+)
+def test_what_lambda_gave_up_in_one_event_fails_each_of_its_tasks_with_the_reason(server: Server, told: Any) -> None:
     executions = [server.start(), server.start()]
     bodies = [received.text for received in server.world.queues.receive(server.world.queues.http, 10, 0)]
-    event = json.dumps({"Records": [{"body": body} for body in [bodies[0], "junk", bodies[1]]]})
+    event = json.dumps(told({"Records": [{"body": body} for body in [bodies[0], "junk", bodies[1]]]}))
     server.world.queues.send(server.world.queues.task_dead_letters, [Outgoing(event)])
     server.settle()
     for execution in executions:
