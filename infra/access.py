@@ -103,7 +103,7 @@ class Access(Construct):
             allow(
                 "logs",
                 ("FilterLogEvents", "GetLogEvents", "DescribeLogStreams", "StartQuery"),
-                [arns.log_group(what) for what in ("api", "decider", "timers", "stage", "access")],
+                [arns.log_group(what) for what in ("api", "decider", "timers", "http", "stage", "access")],
             ),
             allow("cloudwatch", ("DescribeAlarms", "DescribeAlarmHistory"), [alarm.alarm_arn for alarm in alarms.all]),
         ]

@@ -1,4 +1,8 @@
-"""The functions: one asset for all, a handler, a role and a log each."""
+"""The functions: one asset for all, a handler, a role and a log each.
+
+The http function is invoked by whoever dispatches an HTTP task, asynchronously. What Lambda could not run goes to the dead letters of
+the tasks, and is not tried again: whether a request was made that nobody heard of is for the retry policy to deal with.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,15 @@ from constructs import Construct
 
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S
 from batuta_core.model.names import resource_name
-from batuta_server.settings import Settings
+from batuta_server.settings import HttpSettings, Settings
 from infra import policies
 from infra.logs import make_log_group
 from infra.names import Arns, token_keys_parameter
 from infra.parameters import X86_64, StageParameters
 from infra.queues import Queues
 
+# A call has a minute; the function resolves, reports and writes its log in the rest.
+HTTP_TIMEOUT_S = 90
 # A function that is fed by a queue lives for a sixth of the time for which its messages are invisible (Lambda's advice, which
 # ``ports`` has counted with); API Gateway gives up after 30 s, too.
 FUNCTION_TIMEOUT_S = FUNCTION_VISIBILITY_S // 6
@@ -26,7 +32,7 @@ _BATCH_SIZE = 10  # the most that a FIFO queue gives at once; no window: it woul
 
 
 class Functions(Construct):
-    """``api``, ``decider`` and ``timers``, the latter two fed by their queues."""
+    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http``."""
 
     def __init__(self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, queues: Queues) -> None:
         super().__init__(scope, id_)
@@ -39,18 +45,19 @@ class Functions(Construct):
                 code,
                 statements=statements(arns),
                 memory_mb=getattr(parameters, f"{what}_memory_mb"),
-                timeout_s=FUNCTION_TIMEOUT_S,
-                settings=settings,
+                timeout_s=HTTP_TIMEOUT_S if what == "http" else FUNCTION_TIMEOUT_S,
+                settings=http_environment(parameters, arns) if what == "http" else settings,
+                dead_letters=queues.task_dead_letters if what == "http" else None,
             )
             for what, statements in policies.FUNCTIONS.items()
         }
-        self.api, self.decider, self.timers = made["api"], made["decider"], made["timers"]
+        self.api, self.decider, self.timers, self.http = made["api"], made["decider"], made["timers"], made["http"]
         feed(self, "DeciderQueue", self.decider, queues.decider, parameters.decider_concurrency)
         feed(self, "TimersQueue", self.timers, queues.timers, parameters.timers_concurrency)
 
     @property
     def all(self) -> Sequence[lambda_.Function]:
-        return (self.api, self.decider, self.timers)
+        return (self.api, self.decider, self.timers, self.http)
 
 
 def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
@@ -67,6 +74,13 @@ def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
     return settings.to_env()
 
 
+def http_environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
+    """What ``HttpSettings.from_env`` reads: neither keys nor the name of the bucket."""
+    return HttpSettings(
+        stage=parameters.stage, region=arns.region, allowed=parameters.http_allowed, endpoint_url=parameters.endpoint_url
+    ).to_env()
+
+
 def make_function(
     scope: Construct,
     what: str,
@@ -77,8 +91,10 @@ def make_function(
     memory_mb: int,
     timeout_s: int,
     settings: Mapping[str, str],
+    dead_letters: sqs.Queue | None = None,
 ) -> lambda_.Function:
-    """``batuta_server.<what>.entry.handle``, with a role that may do ``statements`` and write its own log."""
+    """``batuta_server.<what>.entry.handle``, with a role that may do ``statements`` and write its own log. ``dead_letters`` takes
+    asynchronous invocations that failed, the first time already."""
     name = what.capitalize()
     if parameters.is_emulated:
         statements = policies.for_emulator(statements)
@@ -91,7 +107,7 @@ def make_function(
         description=f"Batuta {parameters.stage}: the {what} function",
         inline_policies={"batuta": iam.PolicyDocument(statements=[*statements, write])},
     )
-    return lambda_.Function(
+    function = lambda_.Function(
         scope,
         name,
         function_name=resource_name(parameters.stage, what),
@@ -114,6 +130,19 @@ def make_function(
         # limit of its own (decisions a minute and execution).
         recursive_loop=lambda_.RecursiveLoop.ALLOW,
     )
+    if dead_letters is not None:
+        # Not the construct's own properties, which would write a policy of their own.
+        lambda_.CfnEventInvokeConfig(
+            scope,
+            f"{name}Invoked",
+            function_name=function.function_name,
+            qualifier="$LATEST",
+            maximum_retry_attempts=0,
+            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=dead_letters.queue_arn)
+            ),
+        )
+    return function
 
 
 def feed(scope: Construct, id_: str, function: lambda_.Function, queue: sqs.Queue, concurrency: int) -> None:

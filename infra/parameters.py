@@ -3,6 +3,7 @@ or the same names under ``context`` in cdk.json."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ ARM64, X86_64 = "arm64", "x86_64"
 LOG_RETENTIONS_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653})
 _MEMORY_MB = range(128, 10241)  # Lambda's quota
 _CONCURRENCY = range(2, 1001)  # of an event source mapping, Lambda's API
+_OF_THE_FUNCTION = tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10", "fd00:ec2::/32")))
 _TASK_TYPES_MAX = 40  # a policy each; CloudFormation takes 500 resources in a stack, and a role 10 policies anyway
 
 
@@ -61,6 +63,7 @@ class StageParameters:
     api_memory_mb: int = 512  # 183 MB at worst, and a client waits for its cold start
     decider_memory_mb: int = 256  # 108 MB at worst; 512 would make a decision 5 ms faster, for two thirds more of its time's price
     timers_memory_mb: int = 256  # 30 MB at worst: 128 would do, but save less than a cent a month, and moving far timers takes CPU
+    http_memory_mb: int = 256  # ten answers of a megabyte at once
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
     decider_concurrency: int = 50
@@ -71,6 +74,10 @@ class StageParameters:
     api_reserved_concurrency: int | None = None
     decider_reserved_concurrency: int | None = None
     timers_reserved_concurrency: int | None = None
+
+    http_reserved_concurrency: int | None = None  # nothing else bounds it: ten requests each, for as long as the slowest takes
+
+    http_allowed: tuple[str, ...] = ()  # ranges (CIDR) that HTTP tasks may call although they are not public, never the function itself
 
     api_rate: int = 500  # requests a second, so that a client in a loop costs cents, not hundreds of dollars
     api_burst: int = 1000
@@ -94,11 +101,12 @@ class StageParameters:
             f"one of {', '.join(map(str, sorted(LOG_RETENTIONS_DAYS)))}",
         )
         _require(self.token_key_generation >= 1, "token_key_generation", "1 or more")
-        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb"):
+        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "http_memory_mb"):
             _require(getattr(self, name) in _MEMORY_MB, name, f"{_MEMORY_MB[0]} to {_MEMORY_MB[-1]}")
         for name in ("decider_concurrency", "timers_concurrency"):
             _require(getattr(self, name) in _CONCURRENCY, name, f"{_CONCURRENCY[0]} to {_CONCURRENCY[-1]}")
         self._check_reserved()
+        self._check_http_allowed()
         _require(self.api_rate >= 1 and self.api_burst >= 1, "api_rate, api_burst", "1 or more")
         _require(
             not self.alarm_email or re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email) is not None, "alarm_email", "an address, or empty"
@@ -129,6 +137,7 @@ class StageParameters:
             "api": self.api_reserved_concurrency,
             "decider": self.decider_reserved_concurrency,
             "timers": self.timers_reserved_concurrency,
+            "http": self.http_reserved_concurrency,
         }.get(what)
 
     @classmethod
@@ -161,7 +170,19 @@ class StageParameters:
                 f"{name}_reserved_concurrency",
                 f"more than {name}_concurrency, which is {concurrency}: the minute's tick needs one beside",
             )
-        _require(self.api_reserved_concurrency is None or self.api_reserved_concurrency >= 1, "api_reserved_concurrency", "1 or more")
+        for name, reserved in (("api", self.api_reserved_concurrency), ("http", self.http_reserved_concurrency)):
+            _require(reserved is None or reserved >= 1, f"{name}_reserved_concurrency", "1 or more")
+
+    def _check_http_allowed(self) -> None:
+        """Loopback and link-local are the function's own: Lambda's runtime answers there, and gives away what it is about to run."""
+        for text in self.http_allowed:
+            try:
+                network = ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ParameterError(f"the parameter http_allowed must be ranges like 10.1.0.0/16: {error}") from error
+            own = [other for other in _OF_THE_FUNCTION if other.version == network.version and other.overlaps(network)]
+            own = [] if self.is_emulated else own  # there, loopback is where everything is
+            _require(not own, "http_allowed", f"ranges without {', '.join(map(str, own))}, which are the function's own: {text}")
 
 
 def _require(holds: bool, name: str, wanted: str) -> None:

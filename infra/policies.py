@@ -27,6 +27,7 @@ _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by
 _CONSUME = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")  # what Lambda does for its event sources
 # An HTTP worker's poll takes, gives back and deletes; registration makes queues; sizes are shown.
 _SERVE = ("GetQueueUrl", "GetQueueAttributes", "CreateQueue", "SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+_RUN = ("InvokeFunction",)  # tasks that a function runs
 _NAME = ("GetQueueUrl", "GetQueueAttributes")  # its ARN goes into the redrive policy of new task queues
 
 
@@ -55,6 +56,7 @@ def api(arns: Arns) -> list[iam.PolicyStatement]:
         allow("sqs", _SEND, [arns.queue(layout.DECIDER_QUEUE), arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SERVE, arns.task_queues()),
         allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
+        allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),
         *_payloads(arns),
         _token_keys(arns),
     ]
@@ -69,6 +71,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, arns.task_queues()),
         allow("sqs", _SWEEP, [arns.queue(queue) for queue in (layout.DEAD_LETTERS, layout.FIFO_DEAD_LETTERS, layout.TASK_DEAD_LETTERS)]),
+        allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),
         *_payloads(arns),
         _token_keys(arns),
     ]
@@ -99,9 +102,17 @@ def stage(arns: Arns, *, retain: bool) -> list[iam.PolicyStatement]:
     return statements
 
 
+def http(arns: Arns) -> list[iam.PolicyStatement]:
+    """It runs what users ask for, so it may do nothing but report, and Lambda in its name what it did not live to report."""
+    return [
+        allow("sqs", _SEND, [arns.queue(layout.DECIDER_QUEUE)]),
+        allow("sqs", ("SendMessage",), [arns.queue(layout.TASK_DEAD_LETTERS)]),
+    ]
+
+
 Statements = Callable[[Arns], list[iam.PolicyStatement]]
 
-FUNCTIONS: Mapping[str, Statements] = {"api": api, "decider": decider, "timers": timers}
+FUNCTIONS: Mapping[str, Statements] = {"api": api, "decider": decider, "timers": timers, "http": http}
 
 
 def _payloads(arns: Arns) -> list[iam.PolicyStatement]:

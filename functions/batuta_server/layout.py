@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, TASK_VISIBILITY_S
+from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, TASK_VISIBILITY_S
 from batuta_core.model.names import resource_name
 
 # Timers of one minute are spread over so many partitions: a partition takes 1,000 writes a second (DynamoDB quota).
@@ -61,11 +61,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """``dead_letters``: the queue (its ``what``) that takes what was received MAX_RECEIVES times; empty: none does."""
+    """``dead_letters``: the queue (its ``what``) that takes what was received ``max_receives`` times; empty: none does."""
 
     what: str
     visibility_s: int = FUNCTION_VISIBILITY_S
     dead_letters: str = ""
+    max_receives: int = MAX_RECEIVES
 
     @property
     def is_fifo(self) -> bool:
@@ -96,6 +97,12 @@ DECIDER_QUEUE = Queue(what="decider.fifo", dead_letters=FIFO_DEAD_LETTERS.what)
 TIMERS_QUEUE = Queue(what="timers", dead_letters=DEAD_LETTERS.what)
 
 QUEUES = (DEAD_LETTERS, FIFO_DEAD_LETTERS, TASK_DEAD_LETTERS, DECIDER_QUEUE, TIMERS_QUEUE)  # in this order: targets first
+
+# Of the functions that run tasks, each message is given to its function once (docs/adr/0012). On AWS there are no such queues: sending
+# to one invokes the function asynchronously, and Lambda's own queue, which costs nothing while it is idle, takes its place.
+HTTP_QUEUE = Queue(what="http", dead_letters=TASK_DEAD_LETTERS.what, max_receives=1)
+
+SYSTEM_QUEUES = (HTTP_QUEUE,)
 
 # What every task queue looks like; there are many of it, named by model.names.task_queue_name.
 TASK_QUEUE = Queue(what="", visibility_s=TASK_VISIBILITY_S, dead_letters=TASK_DEAD_LETTERS.what)

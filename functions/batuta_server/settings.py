@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from batuta_core.model.names import check_namespace, check_stage
 
-SERVICES = ("dynamodb", "sqs", "s3", "ssm")
+SERVICES = ("dynamodb", "sqs", "s3", "ssm", "lambda")
 
 _STAGE = "BATUTA_STAGE"
 _REGION = "BATUTA_REGION"
@@ -25,6 +25,7 @@ _TOKEN_KEYS = "BATUTA_TOKEN_KEYS"  # noqa: S105 - the name of the variable; base
 _TOKEN_KEYS_PARAMETER = "BATUTA_TOKEN_KEYS_PARAMETER"  # noqa: S105
 _NAMESPACES = "BATUTA_NAMESPACES"  # commas between
 _RETENTION_S = "BATUTA_RETENTION_S"
+_HTTP_ALLOWED = "BATUTA_HTTP_ALLOWED"  # commas between
 _IS_LOCAL = "BATUTA_LOCAL"
 _ENDPOINT_URL = "BATUTA_ENDPOINT_URL"
 _SERVICE_URLS = {service: f"BATUTA_{service.upper()}_URL" for service in SERVICES}
@@ -96,13 +97,52 @@ class Settings:
     def endpoints(self) -> dict[str, str]:
         """All of them. Raises SettingsError when this is a laptop or a test and one of them is elsewhere: nothing that runs
         there may ever reach a real account."""
-        needed = [service for service in SERVICES if service != "ssm" or self.token_keys_parameter]
+        unused = {"ssm": not self.token_keys_parameter, "lambda": self.is_local}  # a laptop has queues in its place
+        needed = [service for service in SERVICES if not unused.get(service)]
         found = {service: self.endpoint(service) for service in needed}
         if self.is_local or "PYTEST_VERSION" in os.environ:
             for service, url in found.items():
                 if not _is_loopback(url):
                     raise SettingsError(f"local or a test, but {service} would be called at {url}, which is not loopback")
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Of the http function, which is told nothing else. ``allowed``: ranges (CIDR) that may be called although they are not public."""
+
+    stage: str
+    region: str
+    allowed: tuple[str, ...] = ()
+    endpoint_url: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> HttpSettings:
+        """Raises SettingsError."""
+        allowed = tuple(text for text in env.get(_HTTP_ALLOWED, "").split(",") if text)
+        try:
+            [ipaddress.ip_network(text) for text in allowed]
+        except ValueError as error:
+            raise SettingsError(f"the environment variable {_HTTP_ALLOWED} must hold ranges like 10.1.0.0/16: {error}") from error
+        return cls(
+            stage=check_stage(_required(env, _STAGE)),
+            region=env.get(_REGION) or _required(env, _LAMBDA_REGION),
+            allowed=allowed,
+            endpoint_url=env.get(_ENDPOINT_URL, ""),
+        )
+
+    def to_env(self) -> dict[str, str]:
+        """What ``from_env`` reads; credentials are apart."""
+        env = {_STAGE: self.stage, _REGION: self.region, _HTTP_ALLOWED: ",".join(self.allowed), _ENDPOINT_URL: self.endpoint_url}
+        return {name: value for name, value in env.items() if value}
+
+    @property
+    def sqs_url(self) -> str:
+        """Raises SettingsError in a test whose URL is not loopback."""
+        url = Settings(stage=self.stage, region=self.region, bucket="", endpoint_url=self.endpoint_url).endpoint("sqs")
+        if "PYTEST_VERSION" in os.environ and not _is_loopback(url):
+            raise SettingsError(f"a test, but sqs would be called at {url}, which is not loopback")
+        return url
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -56,6 +56,7 @@ def dev(options: argparse.Namespace) -> int:
         raise CommandFailed("the server is not installed: pip install 'batuta[dev]'")
     command = [sys.executable, "-m", "batuta_server.local", "--port", str(options.port)]
     command += ["--state", str(options.state)] if options.state else []
+    command += [word for cidr in options.http_allow for word in ("--http-allow", cidr)]
     if os.name == "posix":
         os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
     return subprocess.run(command, check=False).returncode  # noqa: S603 - Windows cannot replace a process
@@ -227,6 +228,13 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "dev", dev, "a server on this machine, until Ctrl-C")
     command.add_argument("--port", type=int, default=DEV_PORT, help=f"{DEV_PORT} unless told otherwise; 0 takes a free one")
     command.add_argument("--state", type=Path, help="a folder that keeps everything over clean restarts")
+    command.add_argument(
+        "--http-allow",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="a range that HTTP tasks may call although it is not public, 127.0.0.0/8 for this machine; may be repeated",
+    )
 
     command = _command(commands, "worker", worker, "run a Worker that a module holds")
     command.add_argument("target", help="module:name, as in shop.tasks:worker")

@@ -8,6 +8,7 @@ MODULES = {
     "batuta_server.api.entry": 530,
     "batuta_server.decider.entry": 315,
     "batuta_server.timers.entry": 310,
+    "batuta_server.http.entry": 310,
 }
 
 # boto3 costs 115 ms of a cold start, and only payloads beyond the claim check's size need it: it is imported at first use.
@@ -18,4 +19,16 @@ FORBIDDEN = {
     | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
     "batuta_server.timers.entry": NEVER
     | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
+    # No part of the engine but the ports' shapes; and no DynamoDB.
+    "batuta_server.http.entry": NEVER
+    | {
+        "pydantic",
+        "asyncio",
+        "aws_lambda_powertools.event_handler",
+        "aws_lambda_powertools.utilities.batch",
+        "batuta_core.engine.advance",
+        "batuta_core.decider.decide",
+        "batuta_server.bootstrap",
+        "batuta_server.aws.dynamodb",
+    },
 }

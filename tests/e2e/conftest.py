@@ -24,7 +24,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def assembly(cloud: Cloud) -> Path:
-    return Deployment(cloud).synth(task_types=f"default/{ONE_TYPE}")
+    return Deployment(cloud).synth(task_types=f"default/{ONE_TYPE}", http_allowed="127.0.0.1/32")
 
 
 @pytest.fixture(scope="session")

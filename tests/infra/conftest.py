@@ -47,6 +47,8 @@ def full(asset: Path) -> Reading:
                 api_reserved_concurrency=20,
                 decider_reserved_concurrency=60,
                 timers_reserved_concurrency=10,
+                http_reserved_concurrency=30,
+                http_allowed=("10.1.0.0/16", "fd12::/16"),
                 alarm_email="ops@example.com",
                 dashboard=True,
             ),

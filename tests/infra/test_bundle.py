@@ -77,7 +77,7 @@ def test_compiled_code_is_taken_without_a_look_at_the_sources(arm64: Path) -> No
     assert not any(str(arm64).encode() in path.read_bytes() for path in compiled)
 
 
-@pytest.mark.parametrize("what", ["api", "decider", "timers"])
+@pytest.mark.parametrize("what", ["api", "decider", "timers", "http"])
 def test_a_function_starts_on_the_asset_alone(what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without site-packages, so that nothing of this machine's can stand in for what is missing."""
     python = bundle.find_python()

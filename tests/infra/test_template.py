@@ -12,8 +12,9 @@ from aws_cdk.assertions import Template
 
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_RETENTION_S
 from batuta_server import layout
-from batuta_server.settings import Settings
-from infra.functions import FUNCTION_TIMEOUT_S
+from batuta_server.http.call import CALL_MAX_S
+from batuta_server.settings import HttpSettings, Settings
+from infra.functions import FUNCTION_TIMEOUT_S, HTTP_TIMEOUT_S
 from infra.parameters import ParameterError, StageParameters
 from infra.stack import BatutaStack
 from tests.infra.conftest import synthesize
@@ -112,7 +113,7 @@ def test_the_bucket_is_closed_and_nothing_in_it_expires_by_age(plain: Reading) -
 # --- functions
 
 
-@pytest.mark.parametrize("what", ["api", "decider", "timers", "stage"])
+@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "stage"])
 def test_a_function(plain: Reading, what: str) -> None:
     made = plain.one("AWS::Lambda::Function", FunctionName=f"batuta-prod--{what}")
     assert made["Handler"] == f"batuta_server.{what}.entry.handle"
@@ -137,7 +138,38 @@ def test_functions_read_their_settings(full: Reading) -> None:
 
 def test_reserved_concurrency_where_it_is_asked_for(full: Reading) -> None:
     reserved = {item["FunctionName"]: item.get("ReservedConcurrentExecutions") for item in full.of_type("AWS::Lambda::Function").values()}
-    assert reserved == {"batuta-test--api": 20, "batuta-test--decider": 60, "batuta-test--timers": 10, "batuta-test--stage": None}
+    assert reserved == {
+        "batuta-test--api": 20,
+        "batuta-test--decider": 60,
+        "batuta-test--timers": 10,
+        "batuta-test--http": 30,
+        "batuta-test--stage": None,
+    }
+
+
+def test_the_http_function_is_run_once_and_what_it_did_not_live_to_say_is_a_dead_letter(plain: Reading) -> None:
+    made = plain.one("AWS::Lambda::Function", FunctionName="batuta-prod--http")
+    assert "DeadLetterConfig" not in made
+    (config,) = plain.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert plain.arn(config["FunctionName"]["Ref"]).endswith("/batuta-prod--http")
+    assert config["MaximumRetryAttempts"] == 0
+    assert plain.text(config["DestinationConfig"]["OnFailure"]["Destination"]).endswith("/batuta-prod--task-dead-letters")
+    assert made["Timeout"] == HTTP_TIMEOUT_S > CALL_MAX_S
+    assert layout.HTTP_QUEUE.visibility_s > HTTP_TIMEOUT_S  # on a laptop
+
+
+def test_the_http_function_knows_neither_keys_nor_data(plain: Reading, full: Reading) -> None:
+    for reading, allowed in ((plain, ()), (full, ("10.1.0.0/16", "fd12::/16"))):
+        made = next(item for item in reading.of_type("AWS::Lambda::Function").values() if item["FunctionName"].endswith("--http"))
+        variables = made["Environment"]["Variables"]
+        assert set(variables) <= {"BATUTA_STAGE", "BATUTA_REGION", "BATUTA_HTTP_ALLOWED"}
+        assert HttpSettings.from_env({name: reading.text(value) for name, value in variables.items()}).allowed == allowed
+        assert set(reading.function_grants("http")) == {"queue decider.fifo", "queue task-dead-letters", "its log"}
+
+
+def test_nothing_polls_for_http_tasks(plain: Reading) -> None:
+    """An event source would cost $0.26 a month, idle: the function is invoked instead."""
+    assert not [item for item in plain.of_type("AWS::SQS::Queue").values() if item["QueueName"].endswith("--http")]
 
 
 def test_no_secret_is_in_a_template(plain: Reading, full: Reading) -> None:
@@ -223,11 +255,12 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
         "AWS::DynamoDB::Table": 3,
         "AWS::Events::Rule": 1,
         "AWS::IAM::ManagedPolicy": 3,
-        "AWS::IAM::Role": 4,
+        "AWS::IAM::Role": 5,
+        "AWS::Lambda::EventInvokeConfig": 1,
         "AWS::Lambda::EventSourceMapping": 2,
-        "AWS::Lambda::Function": 4,
+        "AWS::Lambda::Function": 5,
         "AWS::Lambda::Permission": 5,
-        "AWS::Logs::LogGroup": 5,
+        "AWS::Logs::LogGroup": 6,
         "AWS::S3::Bucket": 1,
         "AWS::S3::BucketPolicy": 1,
         "AWS::SQS::Queue": 5,

@@ -462,6 +462,29 @@ _add(
 )
 
 
+_add(
+    "dead-function-runs-again",
+    "batuta_core.decider.on_task",
+    """    if node.type.system_queue:  # what it did""",
+    """    if False:  # what it did""",
+    "a request of which nobody knows whether it was made is made again",
+)
+_add(
+    "second-answer-of-a-function-counts",
+    "batuta_core.decider.on_task",
+    "and (event.status is TaskStatus.IN_PROGRESS or node.type.system_queue):",
+    "and event.status is TaskStatus.IN_PROGRESS:",
+    "the error of a request made twice ends what the first one began",
+)
+_add(
+    "functions-queue-delays",
+    "batuta_core.decider.timeout",
+    "return 0 if node.type.system_queue else DELAY_MAX_MS",
+    "return DELAY_MAX_MS",
+    "a request is made before its time: the function's queue holds nothing back",
+)
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     def __init__(self, mutant: Mutant, fullname: str, path: str) -> None:
         super().__init__(fullname, path)

@@ -42,8 +42,8 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
     node = step.node_of(task)
     match event:
         case TaskUpdated():
-            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
-                return False
+            if _is_late(task, event.call) and (event.status is TaskStatus.IN_PROGRESS or node.type.system_queue):
+                return False  # of a function of ours that is run twice the first result counts, IN_PROGRESS too (asyncComplete)
             _updated(step, node, task, event, event_index)
         case TaskStarted():
             if _is_late(task, event.call) or (task.is_leased and not event.is_leased):
@@ -61,7 +61,7 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
                 return False
             _handed_back(step, node, task, event.op)
         case TaskDeadLettered():
-            if _is_of_old_message(task, event.send):
+            if _is_of_old_message(task, event.send) or (node.type.system_queue and task.status is not TaskStatus.SCHEDULED):
                 return False
             _dead_lettered(step, node, task, event)
         case QueueMade():
@@ -125,7 +125,7 @@ def _updated(step: Step, node: Node, task: OpenTask, event: TaskUpdated, event_i
     if event.status is TaskStatus.IN_PROGRESS:
         _in_progress(step, node, task, event, reason, output, index)
     elif event.status is TaskStatus.COMPLETED:
-        has_old_reason = task.attempt > 1 or task.output_record > 0
+        has_old_reason = (task.attempt > 1 or task.output_record > 0) and not node.type.system_queue  # there it stays (recorded)
         step.close_task(task, TaskStatus.COMPLETED, output=output, output_event=index, reason=reason or ("" if has_old_reason else None))
         outcome.task_succeeded(step, node)
     else:
@@ -139,7 +139,7 @@ def _in_progress(step: Step, node: Node, task: OpenTask, event: TaskUpdated, rea
     if node.type.is_worker:
         task = outcome.scheduled_again(step, node, task, due_ms=step.now_ms + callback_s * 1000 if callback_s else 0)
     else:
-        step.keep(node, task)
+        task = step.keep(node, replace(task, status=TaskStatus.IN_PROGRESS))
     fields: dict[str, Any] = {"status": task.status, "callback_after_s": callback_s, "poll_count": task.polls, "worker_id": task.worker_id}
     if task.started_ms:
         fields["started_ms"] = task.started_ms
@@ -161,6 +161,11 @@ def _handed_back(step: Step, node: Node, task: OpenTask, op: str) -> None:
 
 def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLettered) -> None:
     """Its message is gone. Receives that were no hand-backs were leases that nobody renewed: workers that died."""
+    if node.type.system_queue:  # what it did before it died nobody knows, so it is not done again unless the retry policy says so
+        outcome.task_failed(
+            step, node, task, TaskStatus.FAILED, reason=f"the {node.type.system_queue} function died while it ran this attempt"
+        )
+        return
     lost = task.lost + max(event.receives - len(task.handed_back), 0)
     if lost >= LOST_LEASES_MAX:
         outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=f"its workers died: {lost} leases were lost by this attempt")

@@ -179,7 +179,7 @@ class Step:
 
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
-        if task.due_ms - self.now_ms > timeout.DELAY_MAX_MS:
+        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.graph.node(task.ref)):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))
         return replace(task, sent_ms=max(task.due_ms, self.now_ms))

@@ -19,6 +19,10 @@ RESEND_MS = 13 * 24 * 3600 * 1000
 # SQS delays a message by 15 minutes at most (quota "delay"); what is due later waits for a timer.
 DELAY_MAX_MS = 15 * 60 * 1000
 
+# What a function of ours was asked to run and nobody has said anything of. Lambda keeps an asynchronous invocation for six hours at
+# most (quota "maximum age of an asynchronous event") and then tells the dead letters; an hour later the request was lost.
+SYSTEM_RESEND_MS = 7 * 3600 * 1000
+
 # Conductor's default responseTimeoutSeconds: the lease of a task that an HTTP poll took and that has no response timeout.
 LEASE_MS = 3600 * 1000
 
@@ -45,10 +49,18 @@ class Due(NamedTuple):
     kind: Deadline
 
 
+def delay_max_ms(node: Node) -> int:
+    """How long the queue of the node's tasks can hold a message back: Lambda's own queue, which feeds our functions, cannot at all."""
+    return 0 if node.type.system_queue else DELAY_MAX_MS
+
+
 def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
     """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none."""
     limits = node.timeouts
-    if not node.type.is_worker:  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
+    is_system = bool(node.type.system_queue)
+    if (
+        not node.type.is_worker and not is_system
+    ):  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
         if task.due_ms:
             yield Due(task.due_ms, Deadline.DUE)
         return
@@ -60,7 +72,10 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
         if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
             yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
     if task.status is TaskStatus.SCHEDULED:
-        yield Due(task.sent_ms + RESEND_MS if task.sent_ms else task.due_ms - DELAY_MAX_MS, Deadline.DELIVERY)
+        resend_ms = SYSTEM_RESEND_MS if is_system else RESEND_MS
+        yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node), Deadline.DELIVERY)
+    elif is_system:
+        return  # asyncComplete: what it began is completed from outside, whenever that is
     elif limits.response_ms:
         yield Due(task.updated_ms + task.callback_s * 1000 + limits.response_ms, Deadline.RESPONSE)
     elif task.is_leased:

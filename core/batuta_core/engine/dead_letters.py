@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from batuta_core.engine import timers
 from batuta_core.engine.advance import advance_alone
 from batuta_core.engine.ports import MAX_RECEIVES, Incoming, Outgoing, Ports
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskDeadLettered
-from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage, TimerMessage
+from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage, TimerMessage, batched_texts
 from batuta_core.model.names import resource_name
 
 _BATCH_MAX = 10
@@ -54,9 +54,9 @@ def drain_tasks(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
     """Tells the executions whose task messages were given up. Returns the ids of the messages that must come again."""
     failed: list[str] = []
     outgoing: list[Outgoing] = []
-    for received in incoming:
+    for received, text, suffix in _task_texts(incoming):
         try:
-            message = TaskMessage.parse(received.text)
+            message = TaskMessage.parse(text)
         except NewerSchema:
             failed.append(received.message_id)
             continue
@@ -66,12 +66,24 @@ def drain_tasks(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:
         if not ports.signer.is_task_token(message.token, message.execution, message.place, message.attempt):
             ports.log.warning("message_refused", queue="task-dead-letters", message_id=received.message_id, error="no valid token")
             continue
-        event = TaskDeadLettered(place=message.place, op=received.message_id, receives=MAX_RECEIVES, send=message.send)
+        op = received.message_id + suffix
+        event = TaskDeadLettered(place=message.place, op=op, receives=MAX_RECEIVES, send=message.send)
         text = InboxMessage(execution=message.execution, event=event).to_text(ports.signer)
-        outgoing.append(Outgoing(text, group=str(message.execution), dedup=received.message_id))
+        outgoing.append(Outgoing(text, group=str(message.execution), dedup=op))
     if outgoing:
         ports.queues.send(timers.inbox_queue(ports), outgoing)
     return failed
+
+
+def _task_texts(incoming: Sequence[Incoming]) -> Iterator[tuple[Incoming, str, str]]:
+    """Each task message, with what tells it from the others of its dead letter: Lambda gives up a whole event of a function that runs
+    tasks, which holds several messages."""
+    for received in incoming:
+        bodies = batched_texts(received.text)
+        if bodies is None:
+            yield received, received.text, ""
+        else:
+            yield from ((received, text, f"-{place}") for place, text in enumerate(bodies))
 
 
 def drain(ports: Ports, incoming: Sequence[Incoming]) -> list[str]:

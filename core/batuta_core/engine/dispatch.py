@@ -23,7 +23,7 @@ from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, Sta
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
-from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
 
@@ -82,6 +82,9 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     for task in tasks:
         node = nodes[task.ref]
         message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.record]))
+        if node.type.system_queue:
+            queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
+            continue
         queue = task_queue_name(ports.stage, execution.namespace, node.queue, message.domain or "")
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))

@@ -4,6 +4,7 @@
 queue                     message             written by
 ========================  ==================  =======================================
 a task type's queue       ``TaskMessage``     decider, API
+a function's queue        ``TaskMessage``     decider, API; on AWS it is an invocation
 decider queue (FIFO)      ``InboxMessage``    workers, timers, API, decider
 timers queue (delayed)    ``TimerMessage``    decider, API, the mover of far timers
 ========================  ==================  =======================================
@@ -272,6 +273,17 @@ class TimerMessage:
             return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted)
         except (KeyError, TypeError, ValueError) as error:
             raise NotOurs(f"not a timer message: {error!r}") from error
+
+
+def batched_texts(text: str) -> list[str] | None:
+    """The messages in an event as SQS gives it to a function, or in what Lambda tells of an event that it gave up; None when the text is
+    something else."""
+    try:
+        data = json.loads(text)
+        data = data.get("requestPayload", data)
+        return [str(record["body"]) for record in data["Records"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 # What a worker may say, whose code is its own: type and range of each field. Absent ones are fine.

@@ -117,6 +117,44 @@ class SdkWorker:
         self._world.io("queues.send", self._world.queues.send, self._world.queues.inbox, [outgoing])
 
 
+class SystemWorker:
+    """A function of ours that runs tasks, fed by ``queue``: it reports as an SDK worker does, but is given no message twice. One that
+    is_lost is killed in the middle."""
+
+    def __init__(self, world: World, queue: str, behaviour: Behaviour) -> None:
+        self._world = world
+        self._queue = queue
+        self._behaviour = behaviour
+        self.calls: list[str] = []  # the ids of the tasks that were run, repeats included
+        self.reports: list[Report] = []
+        world.sources.append(self._ready)
+
+    def _ready(self) -> list[Action]:
+        return [Action("system", self._turn)] if self._world.queues.is_ready(self._queue) else []
+
+    def _turn(self) -> None:
+        world = self._world
+        for received in world.io("queues.receive", world.queues.receive, self._queue, 10, 0):
+            message = TaskMessage.parse(received.text)
+            self.calls.append(message.task_id)
+            outcome = self._behaviour(message)
+            if outcome.is_lost:
+                return
+            event = TaskUpdated(
+                place=message.place,
+                status=outcome.status,
+                output=dict(outcome.output),
+                reason=outcome.reason,
+                started_ms=world.now_ms,
+                call=message.call,
+            )
+            text = InboxMessage(execution=message.execution, event=event, token=message.token, attempt=message.attempt).to_text()
+            outgoing = Outgoing(text, group=str(message.execution), dedup=ids.short_hash(message.task_id, text))
+            world.io("queues.send", world.queues.send, world.queues.inbox, [outgoing])
+            self.reports.append(Report(message.task_id, outcome.status, outcome.output))
+            world.io("queues.delete", world.queues.delete, self._queue, [received.receipt])
+
+
 class HttpWorker:
     """Polls and reports through the API's engine functions, as Conductor's clients do."""
 

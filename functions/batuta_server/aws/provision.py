@@ -42,7 +42,7 @@ def provision_tables(transport: Transport, stage: str) -> None:
 
 def provision_queues(transport: Transport, stage: str) -> None:
     queues = SqsQueues(transport, stage)
-    for queue in layout.QUEUES:
+    for queue in (*layout.QUEUES, *layout.SYSTEM_QUEUES):
         arn = queues.arn(resource_name(stage, queue.dead_letters)) if queue.dead_letters else ""
         attributes = queue_attributes(queue, arn)
         name = queue.name(stage)

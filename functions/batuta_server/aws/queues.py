@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batuta_core.engine.ports import MAX_RECEIVES, QUEUE_RETENTION_S, Incoming, Outgoing, QueueMissing, QueueSize
+from batuta_core.engine.ports import QUEUE_RETENTION_S, Incoming, Outgoing, QueueMissing, QueueSize
 from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, PayloadTooLarge, ResourceMissing, Unavailable
 from batuta_core.model.message import MESSAGE_MAX_BYTES
@@ -37,7 +37,7 @@ class SqsQueues:
         self._waited = -math.inf  # when a send last waited for a queue (monotonic)
 
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        for batch in _batches(messages):
+        for batch in batches(messages):
             entries = [_entry(place, message) for place, message in enumerate(batch)]
             try:
                 self._send(queue, entries)
@@ -170,7 +170,7 @@ def queue_attributes(queue: layout.Queue, dead_letters_arn: str) -> dict[str, st
     if queue.is_fifo:  # high throughput: by message group, not by queue
         attributes |= {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
     if dead_letters_arn:
-        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": str(MAX_RECEIVES)})
+        attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dead_letters_arn, "maxReceiveCount": str(queue.max_receives)})
     return attributes
 
 
@@ -187,7 +187,7 @@ def _tls_only(arn: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [refusal]}, separators=(",", ":"))
 
 
-def _batches(messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
+def batches(messages: Sequence[Outgoing]) -> list[list[Outgoing]]:
     """At most ten, and together at most what one message may hold. A longer message goes alone, for SQS to judge."""
     found: list[list[Outgoing]] = []
     room = 0

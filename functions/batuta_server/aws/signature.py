@@ -1,4 +1,4 @@
-"""Signature Version 4 for one POST, as DynamoDB, SQS and SSM want it.
+"""Signature Version 4 for one POST, as DynamoDB, SQS and SSM want it, and Lambda of asynchronous invocations.
 
 Follows "Create a signed AWS API request" of the IAM User Guide. The signing key depends on the day only, so it is kept.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 _CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1"}
+_INVOKED = "lambda"  # names what it is asked for in the path
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,16 @@ class SigningKeys:
         self._content_type = _CONTENT_TYPES.get(service, CONTENT_TYPE)
         self._key_of_day: tuple[str, bytes] = ("", b"")
         token = credentials.session_token
-        self._signed = f"content-type;host;x-amz-date{';x-amz-security-token' if token else ''};x-amz-target"
+        self._is_invoked = service == _INVOKED
+        names = ["content-type", "host", "x-amz-date", "x-amz-invocation-type" if self._is_invoked else "x-amz-target"]
+        self._signed = ";".join(sorted([*names, "x-amz-security-token"] if token else names))
         self._token_line = f"x-amz-security-token:{token}\n" if token else ""
         self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
 
     def request(self, target: str, body: bytes, epoch_s: float) -> bytes:
-        """The whole HTTP request for ``target`` (X-Amz-Target), signed for that moment."""
+        """The whole HTTP request for ``target`` (X-Amz-Target, or the name of a function), signed for that moment."""
+        if self._is_invoked:
+            return self._invocation(target, body, epoch_s)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
         authorization = self._authorization(target, hashlib.sha256(body).hexdigest(), stamp)
         head = (
@@ -58,11 +63,29 @@ class SigningKeys:
         )
         return head.encode("ascii") + body
 
+    def _invocation(self, function: str, body: bytes, epoch_s: float) -> bytes:
+        """Invoke, of the type Event: Lambda answers once it has the event."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
+        path = f"{self._path.rstrip('/')}/2015-03-31/functions/{function}/invocations"
+        canonical = (
+            f"POST\n{path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\nx-amz-invocation-type:Event\n"
+            f"{self._token_line}\n{self._signed}\n{hashlib.sha256(body).hexdigest()}"
+        )
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Amz-Invocation-Type: Event\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
+            f"Authorization: {self._authorized(canonical, stamp)}\r\n\r\n"
+        )
+        return head.encode("ascii") + body
+
     def _authorization(self, target: str, body_hash: str, stamp: str) -> str:
         canonical = (
             f"POST\n{self._path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
             f"x-amz-target:{target}\n\n{self._signed}\n{body_hash}"
         )
+        return self._authorized(canonical, stamp)
+
+    def _authorized(self, canonical: str, stamp: str) -> str:
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key(stamp[:8]), text.encode(), "sha256").hex()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import ipaddress
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from batuta_server.local.emulator import EmulatorFailed
 from batuta_server.local.server import LocalServer
 from batuta_server.local.state import StateFolder, StateInUse
 
+HTTP_ALLOW_HELP = "a range that HTTP tasks may call although it is not public, 127.0.0.0/8 for this machine; may be repeated"
+
 
 def main() -> None:
     """Exit status 0 after Ctrl-C or SIGTERM, 1 when it cannot start."""
@@ -23,7 +26,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     try:
         state = StateFolder(options.state) if options.state else None
-        server = LocalServer(options.port, state)
+        server = LocalServer(options.port, state, http_allowed=options.http_allow)
         server.start()
     except (EmulatorFailed, StateInUse, OSError) as error:
         is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
@@ -44,7 +47,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="batuta dev", description="A Batuta server on this machine: http://127.0.0.1:PORT/api")
     parser.add_argument("--port", type=int, default=8080, help="8080 unless told otherwise; 0 takes a free one")
     parser.add_argument("--state", type=Path, help="a folder that keeps everything over clean restarts")
+    parser.add_argument("--http-allow", type=_range, action="append", default=[], metavar="CIDR", help=HTTP_ALLOW_HELP)
     return parser.parse_args()
+
+
+def _range(text: str) -> str:
+    """For argparse, which tells a ValueError to the user."""
+    return str(ipaddress.ip_network(text))
 
 
 def _banner(server: LocalServer, state: StateFolder | None) -> str:

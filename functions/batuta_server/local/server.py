@@ -10,17 +10,20 @@ import secrets
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from batuta_core.engine.ports import Log
 from batuta_core.model.error import BatutaError
 from batuta_core.model.names import resource_name
-from batuta_server import bootstrap
+from batuta_server import bootstrap, layout
 from batuta_server.api.handler import make_handler as make_api
 from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
 from batuta_server.decider.handler import make_handler as make_decider
+from batuta_server.http.egress import Egress
+from batuta_server.http.handler import make_handler as make_http
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
 from batuta_server.local.front import Front
 from batuta_server.local.pumps import Pumps
@@ -30,6 +33,7 @@ from batuta_server.timers.handler import make_handler as make_timers
 
 STAGE = "dev"
 _DECIDERS = 4  # threads; the emulator's own work is the limit
+_HTTP_THREADS = 4  # a slow request holds up its batch only
 _LAST_BATCHES_S = 5.0
 _MINUTE_S = 60.0
 _SWEEP_S = 5.0  # a minute on AWS; who tries things out should not have to wait for it
@@ -60,10 +64,19 @@ class PlainLog:
 
 
 class LocalServer:
-    """``state``: a folder in which everything is kept over clean restarts; without it nothing outlives the process."""
+    """``state``: a folder in which everything is kept over clean restarts; without it nothing outlives the process.
+    ``http_allowed``: ranges that HTTP tasks may call although they are not public; ValueError for what is no range."""
 
-    def __init__(self, port: int, state: StateFolder | None = None, log: Log | None = None, retention_s: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        state: StateFolder | None = None,
+        log: Log | None = None,
+        retention_s: int = 0,
+        http_allowed: Sequence[str] = (),
+    ) -> None:
         self._log = log or PlainLog()
+        self._egress = Egress(http_allowed)
         self._state = state
         kept = _kept_before(state)
         self.emulator = Emulator(state, _free_again(kept.get("port")))
@@ -109,6 +122,8 @@ class LocalServer:
         self._running.callback(self.pumps.stop, _LAST_BATCHES_S)
         self.pumps.feed(resource_name(STAGE, "decider.fifo"), decider, threads=_DECIDERS)
         self.pumps.feed(resource_name(STAGE, "timers"), timers)
+        http = make_http(ports.queues, resource_name(STAGE, "decider.fifo"), self._egress, self._log)
+        self.pumps.feed(layout.HTTP_QUEUE.name(STAGE), http, threads=_HTTP_THREADS)
         self.pumps.tick(timers, every_s=_MINUTE_S)
         self.pumps.tick(decider, every_s=_SWEEP_S)
         threading.Thread(target=front.run, daemon=True, name="front").start()

@@ -1,4 +1,4 @@
-"""What Lambda imports: three functions made from the environment alone."""
+"""What Lambda imports: four functions made from the environment alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.unit.functions.api.caller import event
 
-from batuta_server.settings import Settings
+from batuta_server.settings import HttpSettings, Settings
 
 SETTINGS = Settings(
     stage="test", region="eu-west-1", bucket="b", token_keys=(b"sixteen bytes or more",), is_local=True, endpoint_url="http://127.0.0.1:9"
@@ -21,8 +21,9 @@ import json, sys
 from batuta_server.api.entry import handle as api
 from batuta_server.decider.entry import handle as decider
 from batuta_server.timers.entry import handle as timers
+from batuta_server.http.entry import handle as http
 records = json.loads(sys.argv[2])
-print(json.dumps([api(json.loads(sys.argv[1]), None), decider(records, None), timers(records, None)]), file=sys.stderr)
+print(json.dumps([api(json.loads(sys.argv[1]), None), decider(records, None), timers(records, None), http(records, None)]), file=sys.stderr)
 """
 
 
@@ -40,7 +41,7 @@ def test_entries_answer_events() -> None:
     answers: list[Any] = json.loads(done.stderr.splitlines()[-1])
     about = json.loads(answers[0]["body"])
     assert (about["stage"], about["region"], about["namespace"]) == ("test", "eu-west-1", "default")
-    assert answers[1:] == [{"batchItemFailures": []}] * 2
+    assert answers[1:] == [{"batchItemFailures": []}] * 3
 
 
 @pytest.mark.parametrize("function", ["api", "decider", "timers"])
@@ -50,3 +51,11 @@ def test_an_entry_without_its_settings_says_which_is_missing(function: str) -> N
     done = run(f"import batuta_server.{function}.entry", env=env)
     assert done.returncode != 0
     assert "the environment variable BATUTA_BUCKET is not set" in done.stderr
+
+
+def test_the_http_function_needs_its_stage_and_no_keys() -> None:
+    settings = HttpSettings(stage="test", region="eu-west-1", endpoint_url="http://127.0.0.1:9")
+    env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    assert run("import batuta_server.http.entry", env={**env, **settings.to_env()}).returncode == 0
+    done = run("import batuta_server.http.entry", env=env)
+    assert "the environment variable BATUTA_STAGE is not set" in done.stderr

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from batuta_core.decider.tasks.registry import TASK_TYPES
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, TASK_VISIBILITY_S
 from batuta_core.model.names import task_queue_name
 from batuta_server import layout
@@ -37,7 +38,7 @@ def test_names_of_two_stages_differ() -> None:
 
 def test_dead_letters_are_made_before_the_queues_that_name_them_and_are_of_their_kind() -> None:
     made: dict[str, layout.Queue] = {}
-    for queue in (*layout.QUEUES, layout.TASK_QUEUE):
+    for queue in (*layout.QUEUES, *layout.SYSTEM_QUEUES, layout.TASK_QUEUE):
         if queue.dead_letters:
             assert made[queue.dead_letters].is_fifo is queue.is_fifo
             assert not made[queue.dead_letters].dead_letters
@@ -54,6 +55,15 @@ def test_attributes_are_what_sqs_wants(queue: layout.Queue, is_fifo: bool) -> No
     assert attributes["VisibilityTimeout"] == str(TASK_VISIBILITY_S if queue is layout.TASK_QUEUE else FUNCTION_VISIBILITY_S)
     assert all(isinstance(value, str) for value in attributes.values())
     assert "RedrivePolicy" not in queue_attributes(queue, "")
+
+
+def test_a_functions_queue_gives_a_message_once() -> None:
+    for queue in layout.SYSTEM_QUEUES:
+        assert '"maxReceiveCount": "1"' in queue_attributes(queue, "arn:dead")["RedrivePolicy"]
+
+
+def test_every_type_that_a_function_runs_has_its_queue() -> None:
+    assert {kind.system_queue for kind in TASK_TYPES.values()} - {""} == {queue.what for queue in layout.SYSTEM_QUEUES}
 
 
 @pytest.mark.parametrize("table", layout.TABLES, ids=lambda table: table.what)

@@ -12,7 +12,7 @@ from batuta_core.model.error import InvalidInput
 from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
 from batuta_server.bootstrap import connect, make_ports
-from batuta_server.settings import Settings, SettingsError
+from batuta_server.settings import HttpSettings, Settings, SettingsError
 
 KEY = b"sixteen bytes or"
 LOCAL = Settings(
@@ -123,3 +123,26 @@ def test_elsewhere_aws_is_called() -> None:
 def test_only_local_resources_are_made_by_hand() -> None:
     with pytest.raises(SettingsError, match="is_local"):
         provision(AWS, connect(LOCAL, CREDENTIALS))
+
+
+# --- the http function
+
+
+HTTP = HttpSettings(stage="test", region="eu-west-1", allowed=("10.1.0.0/16", "fd12::/16"), endpoint_url="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("settings", [HTTP, HttpSettings(stage="a", region="b")])
+def test_the_http_functions_settings_survive_the_environment(settings: HttpSettings) -> None:
+    assert HttpSettings.from_env(settings.to_env()) == settings
+
+
+@pytest.mark.parametrize("text", ["lan", "10.1.0.1/16", "10.0.0.0/8,x"])
+def test_what_is_no_range_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="BATUTA_HTTP_ALLOWED"):
+        HttpSettings.from_env({**HTTP.to_env(), "BATUTA_HTTP_ALLOWED": text})
+
+
+def test_the_http_function_reports_to_its_endpoint_and_in_a_test_to_loopback_only() -> None:
+    assert HTTP.sqs_url == "http://127.0.0.1:1"
+    with pytest.raises(SettingsError, match="not loopback"):
+        _ = replace(HTTP, endpoint_url="").sqs_url

@@ -172,9 +172,10 @@ def test_dev_is_the_server_with_its_signals_and_exit_status(tmp_path: Path, numb
     (tmp_path / "batuta_server" / "__init__.py").touch()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(FAKE_SERVER)
-    process = start("dev", "--port", "1234", "--state", "kept", path=tmp_path)
+    given = ["--port", "1234", "--state", "kept", "--http-allow", "127.0.0.0/8", "--http-allow", "10.1.0.0/16"]
+    process = start("dev", *given, path=tmp_path)
     assert process.stdout is not None
-    assert process.stdout.readline() == "server ['--port', '1234', '--state', 'kept']\n"
+    assert process.stdout.readline() == f"server {given}\n"
     process.send_signal(number)
     assert process.stdout.read() == f"signal {int(number)}\n"
     assert process.wait(10) == 7

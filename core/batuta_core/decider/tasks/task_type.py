@@ -24,6 +24,7 @@ class TaskType:
     name: ClassVar[str]
     is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
     is_named_late: ClassVar[bool] = False  # which queue that is, only its input says
+    system_queue: ClassVar[str] = ""  # a function of ours runs it: the stage's queue that feeds the function; empty: none does
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered
@@ -46,6 +47,10 @@ class TaskType:
     def looks_at(self, task: WorkflowTask) -> Iterator[str]:
         """The reference names of tasks whose end and output it reads, beyond its input."""
         return iter(())
+
+    def added_inputs(self, task: WorkflowTask) -> Mapping[str, Any]:
+        """Inputs that Conductor adds to those of the definition, over equal names."""
+        return {}
 
     def wire_type(self, task: WorkflowTask) -> str:
         """Conductor's taskType of the running task."""
