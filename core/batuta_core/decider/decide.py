@@ -21,23 +21,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from batuta_core.decider import on_task, outcome
+from batuta_core.decider import on_task, operations, outcome
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
+    CallbacksReset,
     Event,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
+    TaskSkipped,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
+    VariablesUpdated,
     WorkflowBroken,
+    WorkflowPaused,
     WorkflowRemoved,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
+    WorkflowRetried,
     WorkflowStarted,
     WorkflowTerminated,
 )
@@ -143,6 +151,10 @@ def _apply(step: Step, event: Event) -> bool:
             return True
         case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable():
             return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
+        case WorkflowPaused() | WorkflowResumed() | WorkflowRetried() | WorkflowRestarted() | WorkflowRerun():
+            return operations.apply(step, event)
+        case TaskSkipped() | VariablesUpdated() | CallbacksReset():
+            return operations.apply(step, event)
         case _:
             assert_never(event)
 
@@ -161,6 +173,8 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
     if not step.is_running:
         if is_mark and 0 < _next_due(step) <= step.now_ms:
             (outcome.purge if step.status is WorkflowStatus.REMOVED else outcome.remove)(step)
+        return is_mark
+    if step.is_paused:  # nothing is missed in a pause: its end arms a timer for what is due by then
         return is_mark
     did = _miss_workflow_deadline(step)
     for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
@@ -191,9 +205,12 @@ def _miss_workflow_deadline(step: Step) -> bool:
 
 def _run(step: Step) -> None:
     """Lets the flow go on until only outside work is left."""
-    while step.todo and step.is_running:
+    while step.todo and step.status is WorkflowStatus.RUNNING:
         ref, hidden = step.todo.popleft()
         node = step.graph.node(ref)
+        if ref in step.skipped:
+            step.go_to(node.next)
+            continue
         try:
             node.type.begin(step, node, hidden)
         except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
@@ -208,7 +225,7 @@ def _burst(step: Step) -> tuple[int, int]:
 
 
 def _settle(step: Step) -> Record:
-    if step.is_running and not step.open:
+    if step.status is WorkflowStatus.RUNNING and not step.open:
         outcome.complete(step)
     burst = _burst(step)
     if step.is_running and burst[1] > OWN_RECORDS_PER_MINUTE_MAX:
@@ -231,6 +248,10 @@ def _settle(step: Step) -> Record:
         tolerated=tuple(step.tolerated),
         last=step.last,
         burst=burst,
+        skipped=step.skipped,
+        passed=tuple(step.passed),
+        todo=tuple((ref, tuple(sorted(hidden))) for ref, hidden in step.todo),
+        held=tuple(step.held),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:
@@ -251,7 +272,8 @@ def _live(step: Step) -> dict[str, Ended]:
     """Of the ended tasks, those that something still ahead may read."""
     if not step.is_running:
         return {}
-    front = min(step.graph.node(ref).position for ref in step.open)
+    ahead = (*step.open, *(ref for ref, _hidden in step.todo), *(held.task.ref for held in step.held))
+    front = min((step.graph.node(ref).position for ref in ahead), default=len(step.graph.nodes))
     return {ref: ended for ref, ended in step.ended.items() if step.graph.is_live(ref, front)}
 
 
@@ -275,6 +297,8 @@ def _next_due(step: Step) -> int:
         if step.status is WorkflowStatus.REMOVED:
             return outcome.purge_due_ms(step)
         return step.ended_ms + keep_s * 1000 if keep_s else 0
+    if step.is_paused:
+        return 0
     dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
     if workflow := _workflow_deadline(step):
         dues.append(workflow)

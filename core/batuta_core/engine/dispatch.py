@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from batuta_core.decider.compile import Graph
-from batuta_core.decider.view import scheduling_change
+from batuta_core.decider.view import task_input_in
 from batuta_core.engine import timers
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
@@ -30,7 +30,8 @@ def open_commands(head: Head) -> tuple[Command, ...]:
     """What ``head`` still relies on: dispatched again whenever it is not certain that it was."""
     tasks = [EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms) for task in head.open.values() if _is_queued(task)]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
-    return (*tasks, *timer, *(head.last or (WriteSummary(),)))
+    last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
+    return (*tasks, *timer, *last)
 
 
 def _is_queued(task: OpenTask) -> bool:
@@ -73,11 +74,11 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
         return
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     records = {newest.seq: newest}
-    records.update(read_records(ports, execution, {task.place.record for task in tasks} - {newest.seq}))
+    records.update(read_records(ports, execution, {task.place.rerun or task.place.record for task in tasks} - {newest.seq}))
     now_ms = ports.clock.now_ms()
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
-        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, task, records[task.place.record]))
+        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, task, records[task.place.rerun or task.place.record]))
         queue = task_queue_name(ports.stage, execution.namespace, graph.node(task.ref).queue, message.domain or "")
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
@@ -110,10 +111,10 @@ def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], rea
 
 
 def task_message(ports: Ports, execution: ExecutionId, head: Head, graph: Graph, task: OpenTask, scheduled: Record) -> TaskMessage:
-    """What a worker gets to see of ``task``, which ``scheduled`` scheduled."""
+    """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
     node = graph.node(task.ref)
     limits = node.timeouts
-    task_input = scheduling_change(scheduled, task.place.nth).input
+    task_input = task_input_in(scheduled, task.number, task.place)
     if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:
         task_input = read_payload(ports, execution, task_input)
     return TaskMessage(

@@ -21,6 +21,7 @@ class Simple(TaskType):
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = step.inputs(node, hidden)
-        due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
-        task = step.new_task(node, due_ms=due_ms, delay_s=node.start_delay_s)
+        delay_s = 0 if node.ref in step.anew else node.start_delay_s  # a user's retry or rerun does not wait
+        due_ms = step.now_ms + delay_s * 1000 if delay_s else 0
+        task = step.new_task(node, due_ms=due_ms, delay_s=delay_s)
         step.open_task(node, step.enqueue(task), task_input)
