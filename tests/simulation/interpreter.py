@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batuta_core.decider.expression.template_parser import compile_template
+from tests.simulation.lives import Lives
 
 
 @dataclass
@@ -44,12 +45,17 @@ class _Ended(Exception):
 class Interpreter:
     """Runs one execution. ``RUNNING`` is the answer when an attempt is still open."""
 
-    def __init__(self, frozen: Mapping[str, Any], workflow_input: Mapping[str, Any], attempts: Attempts) -> None:
+    def __init__(
+        self, frozen: Mapping[str, Any], workflow_input: Mapping[str, Any], attempts: Attempts, told: Lives | None = None
+    ) -> None:
+        self.told = told or Lives()
         self.definition = frozen
         self.attempts = attempts
         template = frozen["inputTemplate"]
         self.input = {**workflow_input, **{k: v for k, v in template.items() if workflow_input.get(k) is None}} if workflow_input else {}
-        self.variables: dict[str, Any] = dict(frozen["variables"])
+        if self.told.has_new_input:  # a rerun's input is taken as it is
+            self.input = dict(workflow_input)
+        self.variables: dict[str, Any] = dict(frozen["variables"]) if self.told.variables is None else dict(self.told.variables)
         self.outputs: dict[str, dict[str, Any]] = {}
         self.inputs: dict[str, dict[str, Any]] = {}
         self.statuses: dict[str, str] = {}
@@ -90,10 +96,21 @@ class Interpreter:
 
     def walk(self, tasks: Sequence[Mapping[str, Any]], hidden: set[str] | None = None) -> None:
         for place, task in enumerate(tasks):
+            if task["taskReferenceName"] in self.told.skipped:
+                self.outputs[task["taskReferenceName"]], self.statuses[task["taskReferenceName"]] = {}, "SKIPPED"
+                continue
             self.hidden = hidden or set() if place == 0 else set()
-            inputs = self.inputs_of(task)
+            inputs = self.begin(task, 1)
             before, self.hidden = self.hidden, set()
             getattr(self, "do_" + task["type"].lower(), self.do_worker)(task, inputs, before)
+
+    def begin(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+        """The input of an attempt. One that a rerun began at has the input that it was given, and meets the variables of then."""
+        given = self.told.reruns.get((task["taskReferenceName"], attempt))
+        if given is None:
+            return self.inputs_of(task)
+        self.variables = dict(given.variables)
+        return dict(given.input)
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
@@ -128,6 +145,11 @@ class Interpreter:
                 self.tasks.append((ref, attempt, "OPEN"))
                 self.all_inputs.append(inputs)
                 raise _Ended
+            if (ref, attempt) in self.told.retried:
+                self.note(task, inputs, attempt, ending.status, ending.output)
+                attempt += 1
+                inputs = self.begin(task, attempt)
+                continue
             if ending.ends_workflow:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 self.finish(ending.ends_workflow)
@@ -135,7 +157,7 @@ class Interpreter:
             if is_bad and ending.status in ("FAILED", "TIMED_OUT") and attempt <= limit:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
-                inputs = self.inputs_of(task)
+                inputs = self.begin(task, attempt)
                 continue
             if is_bad and not task["optional"] and not task["permissive"]:
                 self.note(task, inputs, attempt, ending.status, ending.output)
