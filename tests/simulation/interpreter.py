@@ -53,8 +53,8 @@ class Interpreter:
         self.attempts = attempts
         template = frozen["inputTemplate"]
         self.input = {**workflow_input, **{k: v for k, v in template.items() if workflow_input.get(k) is None}} if workflow_input else {}
-        if self.told.has_new_input:  # a rerun's input is taken as it is
-            self.input = dict(workflow_input)
+        if self.told.input is not None:  # a rerun's input is taken as it is
+            self.input = self.told.input
         self.variables: dict[str, Any] = dict(frozen["variables"]) if self.told.variables is None else dict(self.told.variables)
         self.outputs: dict[str, dict[str, Any]] = {}
         self.inputs: dict[str, dict[str, Any]] = {}
@@ -110,6 +110,7 @@ class Interpreter:
         if given is None:
             return self.inputs_of(task)
         self.variables = dict(given.variables)
+        self.input = self.input if given.workflow_input is None else given.workflow_input
         return dict(given.input)
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:

@@ -263,8 +263,7 @@ def journal_is_right(
         require(got_value == told.user_value, "what a user set stays set", execution, got_value, told.user_value)
     if told.is_beside:
         return folded
-    begun_with = dict(folded.input or {}) if told.has_new_input else workflow_input
-    wanted = Interpreter(frozen, begun_with, lambda ref, attempt: endings.get((ref, attempt), OPEN), told).run()
+    wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN), told).run()
     shown = [task for task in folded.tasks if task.status is not TaskStatus.SKIPPED]
     for task, wanted_input in zip(shown, wanted.inputs, strict=False):
         if not isinstance(task.input, PayloadRef):
@@ -336,8 +335,8 @@ def _endings(
                 found.pop((begun.ref, begun.attempt), None) if begun else None
             if isinstance(event, TaskUpdated):
                 task = by_id.get(ids.task_id(execution.workflow_id, *event.place))
-                if task is None:
-                    continue  # an operation took it out of view
+                if task is None or event.place.rerun != told.places.get(task.task_id, 0):
+                    continue  # an operation took it out of view, or made it begin anew
                 call = calls.get(task.task_id, 0)
                 if event.status is TaskStatus.IN_PROGRESS:
                     calls[task.task_id] = call + 1

@@ -31,14 +31,18 @@ class Given:
 
     input: dict[str, Any]
     variables: dict[str, Any]
+    workflow_input: dict[str, Any] | None  # None: it is what the execution was started with
 
 
 @dataclass
 class Lives:
-    """``retried``: attempts that a user's retry followed. ``reruns``: by attempt, what the task began anew with."""
+    """``retried``: attempts that a user's retry followed. ``reruns``: by attempt, what the task began anew with. ``places``: by task id,
+    the record of the last rerun from that task."""
 
     variables: dict[str, Any] | None = None  # at the last beginning from the first task
-    has_new_input: bool = False
+    input: dict[str, Any] | None = None  # at the same moment, when a rerun had brought another
+    places: dict[str, int] = field(default_factory=dict)
+    latest_input: dict[str, Any] | None = None
     retried: set[tuple[str, int]] = field(default_factory=set)
     reruns: dict[tuple[str, int], Given] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
@@ -88,6 +92,8 @@ def _read_revival(
     folded: Mapping[str, TaskExecution],
     variables_of: Any,
 ) -> None:
+    if isinstance(event, WorkflowRerun) and event.input is not None:
+        found.latest_input = dict(event.input)
     if isinstance(event, WorkflowRetried):
         found.is_beside = found.is_beside or bool(before.head.tolerated)
         for change in record.changes:
@@ -100,13 +106,13 @@ def _read_revival(
         found.skipped.clear()
         found.is_beside = False
         found.variables = variables_of(before.head)
-        found.has_new_input = found.has_new_input or (isinstance(event, WorkflowRerun) and event.input is not None)
+        found.input = found.latest_input
         return
-    found.has_new_input = found.has_new_input or event.input is not None
+    found.places[ids.task_id(execution.workflow_id, *event.place)] = record.seq
     task = folded.get(ids.task_id(execution.workflow_id, *event.place))
     if task is None:  # a later operation took it out of view
         return
-    found.reruns[task.ref, task.attempt] = Given(dict(task.input or {}), variables_of(before.head))
+    found.reruns[task.ref, task.attempt] = Given(dict(task.input or {}), variables_of(before.head), found.latest_input)
     later = {(other.ref, other.attempt) for other in folded.values() if other.number < task.number}
     found.retried &= later  # of what came behind it, nothing is left
 
