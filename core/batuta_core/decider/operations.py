@@ -116,8 +116,7 @@ def _revive(step: Step, event: WorkflowRetried | WorkflowRestarted | WorkflowRer
 
 
 def _begin_anew(step: Step) -> None:
-    step.open.clear()
-    step.ended.clear()
+    """An ended head has nothing open and no outputs to be read."""
     step.skipped.clear()
     step.tolerated.clear()
     step.last_task = None
@@ -183,7 +182,7 @@ def _rerun_from(step: Step, place: TaskPlace, task_input: Any) -> None:
     if standing.open:
         beside = ", ".join(sorted(standing.open))
         raise OperationRefused(f"Task {task_id} ran beside others ({beside}): a rerun from there is not supported yet", task_id=task_id)
-    step.ended = standing.ended
+    step.ended = {**standing.ended, **step.skipped}
     step.last_task = standing.last_task
     earlier = step.known_record(place.record).head.tolerated
     step.tolerated = [item for item in earlier if (other := past.tolerated_task(step, item)) and other.number < task.number]
