@@ -56,9 +56,9 @@ class Interpreter:
         if self.told.input is not None:  # a rerun's input is taken as it is
             self.input = self.told.input
         self.variables: dict[str, Any] = dict(frozen["variables"]) if self.told.variables is None else dict(self.told.variables)
-        self.outputs: dict[str, dict[str, Any]] = {}
+        self.outputs: dict[str, dict[str, Any]] = {ref: {} for ref in self.told.skipped}  # read as such from the skip on
         self.inputs: dict[str, dict[str, Any]] = {}
-        self.statuses: dict[str, str] = {}
+        self.statuses = dict.fromkeys(self.told.skipped, "SKIPPED")
         self.tasks: list[tuple[str, int, str]] = []
         self.all_inputs: list[dict[str, Any]] = []
         self.permissive_failures = 0
@@ -97,7 +97,6 @@ class Interpreter:
     def walk(self, tasks: Sequence[Mapping[str, Any]], hidden: set[str] | None = None) -> None:
         for place, task in enumerate(tasks):
             if task["taskReferenceName"] in self.told.skipped:
-                self.outputs[task["taskReferenceName"]], self.statuses[task["taskReferenceName"]] = {}, "SKIPPED"
                 continue
             self.hidden = hidden or set() if place == 0 else set()
             inputs = self.begin(task, 1)
