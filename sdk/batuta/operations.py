@@ -61,7 +61,9 @@ def skip_task(workflow_id: str, ref: str) -> Call[None]:
 
 def update_variables(workflow_id: str, variables: Mapping[str, Any]) -> Call[None]:
     """Sets these variables; the others stay. Raises WorkflowNotFound, OperationRefused for an ended execution, PayloadTooLarge."""
-    return Call(method="POST", path=("workflow", workflow_id, "variables"), body=to_output(variables), read=read_nothing, is_repeatable=True)
+    return Call(
+        method="POST", path=("workflow", workflow_id, "variables"), body=to_output(variables), read=read_nothing, is_repeatable=True
+    )
 
 
 def reset_callbacks(workflow_id: str) -> Call[None]:

@@ -45,9 +45,7 @@ class _Ended(Exception):
 class Interpreter:
     """Runs one execution. ``RUNNING`` is the answer when an attempt is still open."""
 
-    def __init__(
-        self, frozen: Mapping[str, Any], workflow_input: Mapping[str, Any], attempts: Attempts, told: Lives | None = None
-    ) -> None:
+    def __init__(self, frozen: Mapping[str, Any], workflow_input: Mapping[str, Any], attempts: Attempts, told: Lives | None = None) -> None:
         self.told = told or Lives()
         self.definition = frozen
         self.attempts = attempts

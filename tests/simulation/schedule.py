@@ -354,7 +354,9 @@ def _rerun(run: Run, execution: ExecutionId) -> None:
         run.world.ports,
         execution,
         task_id=task_id,
-        task_input={"p0": "of the rerun", "which": 1, "duration": "3s", "terminationStatus": "FAILED"} if random.random() < 0.2 and place else None,
+        task_input={"p0": "of the rerun", "which": 1, "duration": "3s", "terminationStatus": "FAILED"}
+        if random.random() < 0.2 and place
+        else None,
         workflow_input={"a": 2, "text": "again", "deep": {"k": [3, 4]}} if random.random() < 0.3 else None,
     )
 

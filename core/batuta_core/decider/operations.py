@@ -189,9 +189,7 @@ def _rerun_from(step: Step, place: TaskPlace, task_input: Any) -> None:
     given = step.reader.payload(task_input) if task_input is not None else None
     if given is None:
         given = step.old_input(task.number, TaskPlace(*place.named, found.rerun))
-    step.anew[task.ref] = Anew(
-        attempt=task.attempt, number=task.number, place=TaskPlace(*place.named, step.draft.seq), input=given
-    )
+    step.anew[task.ref] = Anew(attempt=task.attempt, number=task.number, place=TaskPlace(*place.named, step.draft.seq), input=given)
     step.todo.append((task.ref, frozenset()))
 
 

@@ -78,7 +78,9 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     now_ms = ports.clock.now_ms()
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
-        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, task, records[task.place.rerun or task.place.record]))
+        message, text = _fitting(
+            ports, task_message(ports, execution, newest.head, graph, task, records[task.place.rerun or task.place.record])
+        )
         queue = task_queue_name(ports.stage, execution.namespace, graph.node(task.ref).queue, message.domain or "")
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
