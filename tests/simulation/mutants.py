@@ -145,7 +145,7 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *timer, *(head.last or (WriteSummary(),)))",
+    "return (*tasks, *timer, *last)",
     "return (*tasks, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )

@@ -19,7 +19,21 @@ from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import About, Ended, Head, HeldFailure, Mark, OpenTask, Record, TaskChange, Tolerated, guarded, needs_first, pack, unpack
+from batuta_core.model.record import (
+    About,
+    Ended,
+    Head,
+    HeldFailure,
+    Mark,
+    OpenTask,
+    Record,
+    TaskChange,
+    Tolerated,
+    guarded,
+    needs_first,
+    pack,
+    unpack,
+)
 
 T = 1_764_000_000_000
 BARE = Head(status=WorkflowStatus.RUNNING, definition="hash", created_ms=T)
