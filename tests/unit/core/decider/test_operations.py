@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from tests.unit.core.decider.play import Play, simple
 
+from batuta_core.decider.known import DefinitionName, FoundDefinition
 from batuta_core.model.command import ArmTimer, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import InvalidInput, OperationRefused
 from batuta_core.model.event import (
     CallbacksReset,
+    Event,
     TaskPlace,
     TaskSkipped,
     TaskUpdated,
@@ -335,11 +337,10 @@ def test_reset_callbacks_send_a_waiting_task_again_at_once() -> None:
 
 @pytest.mark.parametrize("operation", ["retry", "restart", "rerun"])
 def test_a_new_life_leaves_the_failure_workflow_of_the_old_one_to_the_door(operation: str) -> None:
-    from batuta_core.decider.known import DefinitionName, FoundDefinition
-
     found = {DefinitionName("handler", None): FoundDefinition("handler", 1, "hash")}
     play = Play(simple("a"), task_definitions=ONCE, definitions=found, failureWorkflow="handler")
     play.fail("a")
     assert any(isinstance(command, StartFailureWorkflow) for command in play.head.last)
-    play.decide({"retry": RETRY, "restart": restart(play), "rerun": WorkflowRerun(op="e")}[operation])
+    events: dict[str, Event] = {"retry": RETRY, "restart": restart(play), "rerun": WorkflowRerun(op="e")}
+    play.decide(events[operation])
     assert (play.head.last, play.status) == ((), "RUNNING")
