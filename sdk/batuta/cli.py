@@ -140,6 +140,43 @@ def workflow_terminate(options: argparse.Namespace) -> None:
     print(f"terminated {options.id}")
 
 
+def workflow_pause(options: argparse.Namespace) -> None:
+    with _client(options) as client:
+        client.pause(options.id)
+    print(f"paused {options.id}")
+
+
+def workflow_resume(options: argparse.Namespace) -> None:
+    with _client(options) as client:
+        client.resume(options.id)
+    print(f"resumed {options.id}")
+
+
+def workflow_retry(options: argparse.Namespace) -> None:
+    with _client(options) as client:
+        client.retry(options.id)
+    print(f"retried {options.id}")
+
+
+def workflow_restart(options: argparse.Namespace) -> None:
+    with _client(options) as client:
+        client.restart(options.id, is_latest=options.latest)
+    print(f"restarted {options.id}")
+
+
+def workflow_rerun(options: argparse.Namespace) -> None:
+    task_input, workflow_input = (None if text is None else _json_argument(text) for text in (options.task_input, options.input))
+    with _client(options) as client:
+        client.rerun(options.id, from_task_id=options.task, task_input=task_input, workflow_input=workflow_input)
+    print(f"runs again {options.id}")
+
+
+def workflow_skip(options: argparse.Namespace) -> None:
+    with _client(options) as client:
+        client.skip_task(options.id, options.ref)
+    print(f"will skip {options.ref} of {options.id}")
+
+
 # --- tasks
 
 
@@ -261,6 +298,23 @@ def _parser() -> argparse.ArgumentParser:
     command = _asking(workflows, "terminate", workflow_terminate, "end an execution")
     command.add_argument("id")
     command.add_argument("--reason")
+    command = _asking(workflows, "pause", workflow_pause, "schedule nothing more until resume")
+    command.add_argument("id")
+    command = _asking(workflows, "resume", workflow_resume, "end a pause")
+    command.add_argument("id")
+    command = _asking(workflows, "retry", workflow_retry, "another attempt for the tasks that failed")
+    command.add_argument("id")
+    command = _asking(workflows, "restart", workflow_restart, "begin again from the first task")
+    command.add_argument("id")
+    command.add_argument("--latest", action="store_true", help="under the latest definition of its name")
+    command = _asking(workflows, "rerun", workflow_rerun, "run again from a task, or from the first one")
+    command.add_argument("id")
+    command.add_argument("--task", help="the id of the task to begin at")
+    command.add_argument("--task-input", help="a JSON object, in place of that task's input")
+    command.add_argument("--input", help="a JSON object, in place of the execution's input")
+    command = _asking(workflows, "skip", workflow_skip, "step over a task that is still ahead")
+    command.add_argument("id")
+    command.add_argument("ref", help="its reference name")
 
     tasks = commands.add_parser("task", help="task definitions and tasks").add_subparsers(required=True, metavar="command")
     command = _asking(tasks, "register", task_register, "store the definitions in a JSON file")

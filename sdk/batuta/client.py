@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from batuta import calls, waiting
+from batuta import calls, operations, waiting
 from batuta.http import Call, Flow, Pause, perform, prefix_of
 from batuta.results import Page
 from batuta.settings import namespace_from, server_of
@@ -147,6 +147,21 @@ class Client(_Connected):
     terminate = _blocking(calls.terminate)
     delete = _blocking(calls.delete)
 
+    pause = _blocking(operations.pause)
+    resume = _blocking(operations.resume)
+    retry = _blocking(operations.retry)
+    restart = _blocking(operations.restart)
+    rerun = _blocking(operations.rerun)
+    skip_task = _blocking(operations.skip_task)
+    update_variables = _blocking(operations.update_variables)
+    reset_callbacks = _blocking(operations.reset_callbacks)
+    pause_all = _blocking(operations.pause_all)
+    resume_all = _blocking(operations.resume_all)
+    retry_all = _blocking(operations.retry_all)
+    restart_all = _blocking(operations.restart_all)
+    terminate_all = _blocking(operations.terminate_all)
+    delete_all = _blocking(operations.delete_all)
+
     task = _blocking(calls.task)
     update_task = _blocking(calls.update_task)
     complete_task = _blocking(calls.complete_task)
@@ -261,6 +276,21 @@ class AsyncClient(_Connected):
     iterate_executions = _awaiting_pages(waiting.execution_pages)
     terminate = _awaiting(calls.terminate)
     delete = _awaiting(calls.delete)
+
+    pause = _awaiting(operations.pause)
+    resume = _awaiting(operations.resume)
+    retry = _awaiting(operations.retry)
+    restart = _awaiting(operations.restart)
+    rerun = _awaiting(operations.rerun)
+    skip_task = _awaiting(operations.skip_task)
+    update_variables = _awaiting(operations.update_variables)
+    reset_callbacks = _awaiting(operations.reset_callbacks)
+    pause_all = _awaiting(operations.pause_all)
+    resume_all = _awaiting(operations.resume_all)
+    retry_all = _awaiting(operations.retry_all)
+    restart_all = _awaiting(operations.restart_all)
+    terminate_all = _awaiting(operations.terminate_all)
+    delete_all = _awaiting(operations.delete_all)
 
     task = _awaiting(calls.task)
     update_task = _awaiting(calls.update_task)

@@ -161,6 +161,18 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class BulkResult:
+    """Of an operation on many executions: the ids that it was done to, and by id why not."""
+
+    done: tuple[str, ...]
+    errors: Mapping[str, str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> BulkResult:
+        return cls(tuple(data.get("bulkSuccessfulResults") or ()), dict(data.get("bulkErrorResults") or {}))
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLogLine:
     text: str
     at_ms: int

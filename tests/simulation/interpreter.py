@@ -13,6 +13,7 @@ from typing import Any
 
 from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.model.definition import walk
+from tests.simulation.lives import Lives
 
 
 @dataclass
@@ -51,9 +52,11 @@ class Interpreter:
         frozen: Mapping[str, Any],
         workflow_input: Mapping[str, Any],
         attempts: Attempts,
+        told: Lives | None = None,
         registered: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """``registered``: the task definitions that branches of dynamic forks find."""
+        self.told = told or Lives()
         self.registered = registered or {}
         self.forked: list[str] = []
         self.is_blocked = False
@@ -62,10 +65,12 @@ class Interpreter:
         self.attempts = attempts
         template = frozen["inputTemplate"]
         self.input = {**workflow_input, **{k: v for k, v in template.items() if workflow_input.get(k) is None}} if workflow_input else {}
-        self.variables: dict[str, Any] = dict(frozen["variables"])
-        self.outputs: dict[str, dict[str, Any]] = {}
+        if self.told.input is not None:  # a rerun's input is taken as it is
+            self.input = self.told.input
+        self.variables: dict[str, Any] = dict(frozen["variables"]) if self.told.variables is None else dict(self.told.variables)
+        self.outputs: dict[str, dict[str, Any]] = {ref: {} for ref in self.told.skipped}  # read as such from the skip on
         self.inputs: dict[str, dict[str, Any]] = {}
-        self.statuses: dict[str, str] = {}
+        self.statuses = dict.fromkeys(self.told.skipped, "SKIPPED")
         self.tasks: list[tuple[str, int, str]] = []
         self.all_inputs: list[dict[str, Any]] = []
         self.permissive_failures = 0
@@ -110,10 +115,21 @@ class Interpreter:
 
     def walk(self, tasks: Sequence[Mapping[str, Any]], hidden: set[str] | None = None) -> None:
         for place, task in enumerate(tasks):
+            if task["taskReferenceName"] in self.told.skipped:
+                continue
             self.hidden = hidden or set() if place == 0 else set()
-            inputs = self.inputs_of(task)
+            inputs = self.begin(task, 1)
             before, self.hidden = self.hidden, set()
             getattr(self, "do_" + task["type"].lower(), self.do_worker)(task, inputs, before)
+
+    def begin(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+        """The input of an attempt. One that a rerun began at has the input that it was given, and meets the variables of then."""
+        given = self.told.reruns.get((task["taskReferenceName"], attempt))
+        if given is None:
+            return self.inputs_of(task)
+        self.variables = dict(given.variables)
+        self.input = self.input if given.workflow_input is None else given.workflow_input
+        return dict(given.input)
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
@@ -153,6 +169,11 @@ class Interpreter:
             if ending is OPEN:
                 self.note_open(task, inputs, attempt)
                 raise _Ended
+            if (ref, attempt) in self.told.retried:
+                self.note(task, inputs, attempt, ending.status, ending.output)
+                attempt += 1
+                inputs = self.begin(task, attempt)
+                continue
             if ending.ends_workflow:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 self.finish(ending.ends_workflow)
@@ -160,7 +181,7 @@ class Interpreter:
             if is_bad and ending.status in ("FAILED", "TIMED_OUT") and attempt <= limit:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
-                inputs = self.inputs_of(task)
+                inputs = self.begin(task, attempt)
                 continue
             if is_bad and not task["optional"] and not task["permissive"]:
                 self.note(task, inputs, attempt, ending.status, ending.output)

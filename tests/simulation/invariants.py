@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ from batuta_core.model.event import (
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
+    WorkflowPaused,
+    WorkflowRemoved,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
@@ -25,10 +31,12 @@ from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
 from batuta_core.simulator.worker import Report
 from batuta_core.simulator.world import World
+from tests.simulation import lives
 from tests.simulation.interpreter import ANYTHING, OPEN, Ending, Interpreter
 
 _AFTER = {
-    WorkflowStatus.RUNNING: set(WorkflowStatus) - {WorkflowStatus.PAUSED},
+    WorkflowStatus.RUNNING: set(WorkflowStatus),
+    WorkflowStatus.PAUSED: {WorkflowStatus.PAUSED, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
     WorkflowStatus.COMPLETED: {WorkflowStatus.COMPLETED, WorkflowStatus.REMOVED},
     WorkflowStatus.FAILED: {WorkflowStatus.FAILED, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
     WorkflowStatus.TIMED_OUT: {WorkflowStatus.TIMED_OUT, WorkflowStatus.TERMINATED, WorkflowStatus.REMOVED},
@@ -55,13 +63,16 @@ class Watcher:
         self.tasks: dict[ExecutionId, dict[int, dict[str, Any]]] = {}
         self.calls: set[tuple[ExecutionId, TaskPlace, int]] = set()
         self.backs: set[tuple[ExecutionId, str]] = set()
+        self.counts: dict[ExecutionId, int] = {}  # of all tasks that were ever scheduled
 
     def __call__(self, execution: ExecutionId, record: Record) -> None:
         last = self.last.get(execution)
         require(record.seq == (last.seq + 1 if last else 1), "records are numbered without gaps", execution, record.seq)
         if last is not None:
             before, after = last.head.status, record.head.status
-            require(after in _AFTER[before], "terminal stays terminal", execution, before, after)
+            is_freed = lives.revival(record) is not None or any(isinstance(event, WorkflowResumed) for event in record.events)
+            require(is_freed or after in _AFTER[before], "terminal stays terminal, paused stays paused", execution, before, after)
+            self._look_at_operations(execution, last, record)
         tasks = self.tasks.setdefault(execution, {})
         self._fold(execution, tasks, record)
         self._compare_head(execution, tasks, record)
@@ -74,20 +85,33 @@ class Watcher:
 
     def _fold(self, execution: ExecutionId, tasks: dict[int, dict[str, Any]], record: Record) -> None:
         index = 0
+        is_resumed = any(isinstance(event, WorkflowResumed) for event in record.events)
+        begun = None
+        for event in record.events:
+            if isinstance(event, WorkflowRestarted | WorkflowRerun):
+                lives.take_out(tasks, event)
+                begun = event.place if isinstance(event, WorkflowRerun) else None
         for change in record.changes:
             if change.is_new:
-                require(change.number == len(tasks) + 1, "tasks are numbered in order", execution, record.seq, change.number)
+                self.counts[execution] = self.counts.get(execution, 0) + 1
+                require(change.number == self.counts[execution], "tasks are numbered in order", execution, record.seq, change.number)
                 ref, attempt = change.fields["ref"], change.fields.get("attempt", 1)
                 round_ = change.fields.get("iteration", 0)
                 same = [task for task in tasks.values() if (task["ref"], task["round"]) == (ref, round_)]
                 require(attempt == len(same) + 1, "attempts follow each other", execution, ref, attempt)
                 require(all(task["status"].is_terminal for task in same), "one attempt at a time", execution, ref)
-                status = change.fields["status"]
-                tasks[change.number] = {"ref": ref, "round": round_, "attempt": attempt, "place": (record.seq, index), "status": status}
+                place, status = TaskPlace(record.seq, index), change.fields["status"]
+                tasks[change.number] = {"ref": ref, "round": round_, "attempt": attempt, "place": place, "status": status}
                 index += 1
+            elif begun is not None and tasks[change.number]["place"].named == begun.named:
+                place, begun = TaskPlace(*begun.named, record.seq), None
+                tasks[change.number].update(change.fields, place=place)
             else:
                 task = tasks[change.number]
-                require(not task["status"].is_terminal, "one result per attempt, the first", execution, record.seq, task)
+                is_judged = is_resumed and change.fields.get("status") in (task["status"], TaskStatus.COMPLETED_WITH_ERRORS)
+                is_noted = lives.revival(record) is not None and set(change.fields) == {"is_retried"}
+                is_open = not task["status"].is_terminal
+                require(is_open or is_judged or is_noted, "one result per attempt, the first", execution, record.seq, task)
                 task.update(change.fields)
 
     def _compare_head(self, execution: ExecutionId, tasks: Mapping[int, dict[str, Any]], record: Record) -> None:
@@ -103,8 +127,25 @@ class Watcher:
                 task.status,
             )
             require(same, "an open task is as its changes say", execution, record.seq, task, folded)
-        require(head.task_count == len(tasks), "the head counts the tasks", execution, record.seq)
+        require(head.task_count == self.counts.get(execution, 0), "the head counts the tasks", execution, record.seq)
         require(not (head.status.is_terminal and head.open), "an ended execution has no open task", execution, record.seq)
+
+    def _look_at_operations(self, execution: ExecutionId, last: Record, record: Record) -> None:
+        """Nothing goes on in a pause; nothing of a former life changes the present one; nothing is removed before its time."""
+        before, after = last.head, record.head
+        if before.status is after.status is WorkflowStatus.PAUSED:
+            require(
+                not any(change.is_new for change in record.changes), "nothing advances in a pause", execution, record.seq, record.changes
+            )
+        places = {task.place for task in before.open.values()}
+        places |= {TaskPlace(record.seq, nth) for nth in range(sum(change.is_new for change in record.changes))}
+        for event in record.events:
+            if isinstance(event, TaskUpdated | TaskHandedBack | TaskDeadLettered | TaskUndeliverable):
+                require(event.place in places, "an event is of a task that is open in this life", execution, record.seq, event)
+        is_asked = any(isinstance(event, WorkflowRemoved) for event in record.events)
+        if after.status is WorkflowStatus.REMOVED is not before.status and not is_asked:
+            is_due = before.status.is_terminal and record.at_ms >= before.ended_ms + before.about.retention_s * 1000
+            require(is_due, "nothing is removed before its time", execution, record.seq, before)
 
     def _look_at_calls(self, execution: ExecutionId, record: Record) -> None:
         """What a worker reports of a call sends the task out again once."""
@@ -121,6 +162,8 @@ class Watcher:
         """A firing proves its time: the deadlines that it passed are dealt with, whatever the machine's clock says."""
         for event in record.events[-1:]:  # an event behind it may bring a passed deadline back
             if isinstance(event, TimerFired):
+                if last.head.status is WorkflowStatus.PAUSED:
+                    continue
                 passed = {task.place for task in last.head.open.values() if 0 < task.deadline_ms <= event.due_ms}
                 left = [task for task in record.head.open.values() if task.place in passed and 0 < task.deadline_ms <= event.due_ms]
                 require(not left or record.head.status.is_terminal, "a firing proves its time", execution, record.seq, left)
@@ -128,7 +171,7 @@ class Watcher:
     def _look_at_timer(self, execution: ExecutionId, last: Record | None, record: Record) -> None:
         head, old = record.head, last.head.mark if last else None
         dues = [task.deadline_ms for task in head.open.values() if task.deadline_ms]
-        if dues and not head.status.is_terminal:
+        if dues and head.status is WorkflowStatus.RUNNING:
             require(
                 head.mark is not None and head.mark.due_ms <= min(dues), "a timer is armed for the earliest deadline", execution, record.seq
             )
@@ -142,7 +185,7 @@ class Watcher:
 def a_fired_timer_is_acted_upon(watcher: Watcher, execution: ExecutionId, due_ms: int) -> None:
     """Once a timer's firing has been dealt with, no deadline up to its moment is left, whether the head named it or not."""
     record = watcher.last.get(execution)
-    if record is not None and not record.head.status.is_terminal:
+    if record is not None and record.head.status is WorkflowStatus.RUNNING and record.head.last_retried_ms < due_ms:
         late = [task for task in record.head.open.values() if 0 < task.deadline_ms <= due_ms]
         require(not late, "a fired timer leaves no passed deadline behind", execution, record.seq, due_ms, late)
 
@@ -152,7 +195,7 @@ def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> Non
     names, or waits for a signal."""
     texts = None
     for execution, record in watcher.last.items():
-        if record.head.status.is_terminal:
+        if record.head.status is not WorkflowStatus.RUNNING:  # a paused one waits for whoever ends the pause
             continue
         if texts is None:
             texts = "\n".join(text for _queue, text in world.queues.texts())
@@ -216,25 +259,32 @@ def journal_is_right(
 ) -> WorkflowExecution:
     """At the end: each accepted result is what the worker said, and the execution is what a plain interpreter makes of them."""
     records = watcher.records[execution]
-    ended = [record for record in records if record.head.status.is_terminal]
-    is_cut_short = bool(ended) and ended[0].head.status is WorkflowStatus.REMOVED
-    if not is_cut_short:
-        records = [record for record in records if record.head.status is not WorkflowStatus.REMOVED]
-    graph = graph_of(world.plain, execution.namespace, records[0].head.definition)
+    left = [record for record in records if record.head.status is not WorkflowStatus.REMOVED]
+    is_cut_short = len(left) < len(records) and not left[-1].head.status.is_terminal
+    records = records[: len(left) + 1] if is_cut_short else left
+    graph = graph_of(world.plain, execution.namespace, records[-1].head.definition)
     folded = fold(execution, records, graph)
     _load_payloads(world, execution, folded)
+    told = lives.read(execution, records, graph, functools.partial(_variables, world, execution, records, graph))
     only_lost_leases_count(world, execution, records, folded)
-    endings = _endings(execution, records, folded, outcome)
+    endings = _endings(execution, records, folded, outcome, told)
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
         if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
             require(ending.status.is_terminal, "no accepted result is lost", execution, report)
+    if told.user_value is not None:
+        got_value = (folded.variables or {}).get(lives.USER_VARIABLE)
+        require(got_value == told.user_value, "what a user set stays set", execution, got_value, told.user_value)
+    if told.is_beside:
+        return folded
     registered = world.definitions.tasks(execution.namespace)
-    wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN), registered).run()
+    wanted = Interpreter(frozen, workflow_input, lambda ref, attempt: endings.get((ref, attempt), OPEN), told, registered).run()
+    shown = [task for task in folded.tasks if task.status is not TaskStatus.SKIPPED]
     inputs = dict(zip([task[:2] for task in wanted.tasks], wanted.inputs, strict=True))
-    for task in folded.tasks:
+    for task in shown:
         wanted_input = inputs.get((task.ref, task.attempt), ANYTHING)
-        if not isinstance(task.input, PayloadRef) and wanted_input is not ANYTHING:
+        # What a task before the skip read of a skipped one depends on the moment of the skip.
+        if not isinstance(task.input, PayloadRef) and not told.skipped and wanted_input is not ANYTHING:
             require(
                 (task.input or {}) == wanted_input,
                 "an input is that of a plain interpreter",
@@ -244,10 +294,19 @@ def journal_is_right(
                 task.input,
                 wanted_input,
             )
-    got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in folded.tasks]
+    got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in shown]
     if any(node.type.is_fork for node in graph.nodes.values()):  # which branch was first, the interpreter does not know
+        if any(isinstance(event, WorkflowPaused) for record in records for event in record.events):
+            begun = {task[:2] for task in got}  # what failed in a pause ends the execution before the other branches go on
+            wanted.tasks = [task for task in wanted.tasks if task[:2] in begun or task[2] not in ("CANCELED", "OPEN")]
         got, wanted.tasks = sorted(got), sorted(wanted.tasks)
-    cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated)), None)
+    cut = next((e for record in told.last_life for e in record.events if isinstance(e, WorkflowTerminated)), None)
+    if told.is_cut_in_pause:
+        wanted_refs = [task[:2] for task in wanted.tasks]
+        require(
+            [task[:2] for task in got] == wanted_refs[: len(got)], "up to the pause, as a plain interpreter", execution, got, wanted_refs
+        )
+        return folded
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
@@ -257,8 +316,13 @@ def journal_is_right(
     require(folded.status.value == wanted.status, "the execution ends as a plain interpreter says", execution, folded.status, wanted.status)
     if folded.status.is_terminal:
         output = {key: value for key, value in (folded.output or {}).items() if key != "conductor.failure_workflow"}
-        require(output == wanted.output, "the output is that of a plain interpreter", execution, output, wanted.output)
-    require((folded.variables or {}) == wanted.variables, "the variables are those of a plain interpreter", execution, folded.variables)
+        require(
+            bool(told.skipped) or output == wanted.output, "the output is that of a plain interpreter", execution, output, wanted.output
+        )
+    variables = {key: value for key, value in (folded.variables or {}).items() if key != lives.USER_VARIABLE}
+    require(
+        bool(told.skipped) or variables == wanted.variables, "the variables are those of a plain interpreter", execution, folded.variables
+    )
     return folded
 
 
@@ -275,7 +339,17 @@ def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecuti
         task.output = task.output.resolved(load) if isinstance(task.output, LoopOutput) else load(task.output)
 
 
-def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any) -> dict[tuple[str, int], Ending]:
+def _variables(world: World, execution: ExecutionId, records: list[Record], graph: Any, head: Any) -> dict[str, Any]:
+    """Those that hold after ``head``, without the one that users set."""
+    found = records[head.variables_record - 1].variables if head.variables_record else graph.definition["variables"]
+    if isinstance(found, PayloadRef) and (execution, found.key) in world.payloads.objects:
+        found = read_payload(world.plain, execution, found)
+    return {key: value for key, value in found.items() if key != lives.USER_VARIABLE}
+
+
+def _endings(
+    execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any, told: lives.Lives
+) -> dict[tuple[str, int], Ending]:
     """How each attempt ended by the journal. What a worker reported must be what its function does."""
     by_id = {task.task_id: task for task in folded.tasks}
 
@@ -286,8 +360,13 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
     calls: dict[str, int] = {}
     for record in records:
         for event in record.events:
+            if isinstance(event, WorkflowRerun) and event.place is not None:
+                begun = by_id.get(ids.task_id(execution.workflow_id, *event.place))
+                found.pop((begun.ref, begun.attempt), None) if begun else None
             if isinstance(event, TaskUpdated):
-                task = by_id[ids.task_id(execution.workflow_id, *event.place)]
+                task = by_id.get(ids.task_id(execution.workflow_id, *event.place))
+                if task is None or event.place.rerun != told.places.get(task.task_id, 0):
+                    continue  # an operation took it out of view, or made it begin anew
                 call = calls.get(task.task_id, 0)
                 if event.status is TaskStatus.IN_PROGRESS:
                     calls[task.task_id] = call + 1
@@ -296,19 +375,21 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
                     require((event.status, output_of(event, task)) in said, "a result is what the worker said", execution, event, said)
                 if event.status is not TaskStatus.IN_PROGRESS:
                     found[task.ref, task.attempt] = Ending(event.status.value, output_of(event, task), event.reason)
-    end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
+    ended = [record for record in records if record.head.status.is_terminal]  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:
+        ends = [record.head for record in ended if record.seq >= told.places.get(task.task_id, 0)]
         if (
             (task.ref, task.attempt) not in found
             and task.status.is_terminal
-            and task.status is not TaskStatus.CANCELED
-            and (by_system or task.task_type == "WAIT")
+            and (task.status is not TaskStatus.CANCELED or (task.ref, task.attempt) in told.retried)
+            and (by_system or (task.ref, task.attempt) in told.retried or task.task_type == "WAIT")
         ):
             shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"
-            ends = end.status.value if end and end.reason and end.reason == task.reason else None
-            found[task.ref, task.attempt] = Ending(shown, dict(task.output or {}), task.reason, ends)
+            status = next((end.status.value for end in ends if end.reason and end.reason == task.reason), None)
+            found[task.ref, task.attempt] = Ending(shown, dict(task.output or {}), task.reason, status)
         ending = found.get((task.ref, task.attempt))
-        if ending and end and end.reason and "exceeded total timeout" in end.reason and task.task_id in end.reason:
-            ending.ends_workflow = end.status.value
+        for end in ends:
+            if ending and end.reason and "exceeded total timeout" in end.reason and task.task_id in end.reason:
+                ending.ends_workflow = end.status.value
     return found

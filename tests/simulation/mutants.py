@@ -145,7 +145,7 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *timer, *(head.last or (WriteSummary(),)))",
+    "return (*tasks, *timer, *last)",
     "return (*tasks, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
@@ -459,6 +459,141 @@ _add(
     ports.journal.purge(execution, 10**9)
 """,
     "nothing is left that would know a late message",
+)
+
+# --- operations
+
+_add(
+    "paused-execution-advances",
+    "batuta_core.decider.decide",
+    "while step.todo and step.status is WorkflowStatus.RUNNING:",
+    "while step.todo and step.is_running:",
+    "a pause stops nothing",
+)
+_add(
+    "flow-forgotten-over-a-pause",
+    "batuta_core.decider.step",
+    "deque((ref, frozenset(hidden)) for ref, hidden in head.todo)",
+    "deque()",
+    "what came due in a pause is never begun",
+)
+_add(
+    "failure-forgotten-over-a-pause",
+    "batuta_core.decider.operations",
+    "    held = list(step.held)\n",
+    "    held: list[Any] = []\n",
+    "what failed in a pause is neither retried nor fails the execution",
+)
+_add(
+    "failure-judged-in-a-pause",
+    "batuta_core.decider.outcome",
+    "    if step.is_paused:\n        ended = step.close_task",
+    "    if False:\n        ended = step.close_task",
+    "a task that fails in a pause is retried in it",
+)
+_add(
+    "pause-spins",
+    "batuta_core.decider.decide",
+    """    if step.is_paused:
+        return 0
+    dues""",
+    """    dues""",
+    "a deadline that passed in a pause is armed again and again",
+)
+_add(
+    "deadlines-forgotten-over-a-pause",
+    "batuta_core.decider.decide",
+    """    if step.is_paused:
+        return 0
+    dues""",
+    """    if step.is_paused or step.before.status is WorkflowStatus.PAUSED:
+        return 0
+    dues""",
+    "the end of a pause arms no timer",
+)
+_add(
+    "timer-of-a-new-life-not-armed",
+    "batuta_core.decider.decide",
+    """        step.arm(due_ms)
+    return mark""",
+    """        if step.before.life != step.draft.seq:
+            step.arm(due_ms)
+    return mark""",
+    "a deadline of the first task after a restart or retry is never missed",
+)
+_add(
+    "retention-removes-a-revived-execution",
+    "batuta_core.decider.decide",
+    """    if not step.is_running:
+        if is_mark and 0 < _next_due(step) <= step.now_ms:
+""",
+    """    if not step.is_running or (is_mark and step.before.about.retention_s and step.before.life):
+        if is_mark and (step.is_running or 0 < _next_due(step) <= step.now_ms):
+""",
+    "the timer that was to remove the ended life removes the running one",
+)
+_add(
+    "result-of-a-former-life-taken",
+    "batuta_core.decider.on_task",
+    "if task.place == place), None)",
+    "if task.place.named == place.named), None)",
+    "a task that began anew under its old id is ended by what it was sent before",
+)
+_add(
+    "retry-under-the-old-attempt",
+    "batuta_core.decider.operations",
+    "attempt=task.attempt + 1, retried",
+    "attempt=task.attempt, retried",
+    "two tasks of one name and attempt",
+)
+_add(
+    "flow-begun-twice-beside",
+    "batuta_core.decider.operations",
+    "            step.passed.append(follower)\n",
+    "            pass\n",
+    "what follows a permissive task is done once more when that is retried",
+)
+_add(
+    "failure-workflow-forgotten-by-a-retry",
+    "batuta_core.engine.revive",
+    "        if event is not None and starts:\n",
+    "        if event is not None and starts and execution.namespace == '':\n",
+    "whoever ended the execution died, and nobody starts its failure workflow any more",
+)
+_add(
+    "outputs-forgotten-by-a-rerun",
+    "batuta_core.decider.operations",
+    "    step.ended = {**standing.ended, **step.skipped}\n",
+    "    step.ended = {**step.skipped}\n",
+    "what comes behind the task reads nothing of what came before it",
+)
+_add(
+    "outputs-forgotten-by-a-retry",
+    "batuta_core.decider.operations",
+    "    step.ended = standing.ended\n    step.passed",
+    "    step.passed",
+    "the retried task and what comes behind it read nothing of what came before",
+)
+_add(
+    "rerun-of-what-is-gone",
+    "batuta_core.decider.past",
+    "            if begun is None or begun.number < task.number:\n                return None\n",
+    "",
+    "a task that an earlier rerun took out of view is run again beside the others",
+)
+_add(
+    "former-life-shown",
+    "batuta_core.engine.fold",
+    "        if isinstance(event, WorkflowRestarted | WorkflowRerun):\n            take_out(tasks, event, execution)\n",
+    "        if isinstance(event, WorkflowRerun):\n            take_out(tasks, event, execution)\n",
+    "a restarted execution shows the tasks of before",
+)
+_add(
+    "skipped-task-run",
+    "batuta_core.decider.decide",
+    "        if ref in step.skipped:\n",
+    "        if ref in step.skipped and not step.before.life:\n",
+    "a rerun runs what a user had skipped",
 )
 
 

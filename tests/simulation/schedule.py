@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate, query
+from batuta_core.engine import catalog, operate, query, revive
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
 from batuta_core.engine.replay import export, replay
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
-from batuta_core.model.error import BatutaError, TokenRefused, WorkflowNotFound
+from batuta_core.model.command import StartFailureWorkflow
+from batuta_core.model.error import BatutaError, OperationRefused, TokenRefused, WorkflowNotFound
 from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
@@ -23,6 +24,7 @@ from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import invariants
+from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
 
 NAMESPACE = "sim"
@@ -121,6 +123,9 @@ def run_plan(
     if plan.failure_name:
         catalog.register_workflows(world.plain, NAMESPACE, [failure_definition(plan.failure_name)], no_javascript)
     workers = _workers(world, plan)
+    resumer = _Resumer(run)
+    world.sources.append(resumer.ready)
+    world.wakers.append(resumer.wakes)
     signaller = _Signaller(run)
     world.sources.append(signaller.ready)
     world.wakers.append(signaller.wakes)
@@ -237,6 +242,10 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
             summary = run.world.summaries.get(execution)
             invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
         _judge_failure_workflow(run, execution, folded.output)
+        for ended in run.watcher.records[execution]:
+            for command in ended.commands:
+                if isinstance(command, StartFailureWorkflow):
+                    _judge_failure_workflow(run, execution, {"conductor.failure_workflow": command.workflow_id})
 
 
 def _judge_failure_workflow(run: Run, execution: ExecutionId, output: Any) -> None:
@@ -244,6 +253,10 @@ def _judge_failure_workflow(run: Run, execution: ExecutionId, output: Any) -> No
     if child is not None:
         record = run.watcher.last.get(ExecutionId(NAMESPACE, child))
         invariants.require(record is not None and record.head.status.is_terminal, "the failure workflow ran", execution, child)
+        told = getattr(run.watcher.records[ExecutionId(NAMESPACE, child)][0].events[0], "input", None)
+        status = told.get("failureStatus") if isinstance(told, dict) else "FAILED"
+        is_ended = status in ("FAILED", "TIMED_OUT", "TERMINATED", "REMOVED")
+        invariants.require(is_ended, "a failure workflow is told how it ended", execution, child, status)
 
 
 # --- users
@@ -270,9 +283,11 @@ def _start(run: Run, workload: Workload) -> None:
 def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
-        drawn = random.sample((_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register), random.randint(1, 4))
+        calm = (_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register)
+        bold = (_pause, _pause, _terminate, _retry, _retry, _retry, _restart, _rerun, _rerun, _skip, _set_variable, _reset_callbacks)
+        drawn = random.sample(calm, random.randint(1, 4)) if random.random() < 0.4 else random.choices(bold, k=random.randint(1, 7))
         for operation in drawn:
-            moment = run.world.now_ms + random.choice((0, 10, 4000, 70_000))
+            moment = run.world.now_ms + random.choice((0, 10, 2000, 4000, 9000, 70_000, 71_000, 200_000))
             run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
 
 
@@ -312,6 +327,86 @@ def _read(run: Run, execution: ExecutionId) -> None:
 @_operation
 def _write_log(run: Run, execution: ExecutionId) -> None:
     operate.add_log(run.world.ports, execution.namespace, ids.task_id(execution.workflow_id, 1, 0), "a line")
+
+
+@_operation
+def _pause(run: Run, execution: ExecutionId) -> None:
+    revive.pause(run.world.ports, execution)
+
+
+@_operation
+def _retry(run: Run, execution: ExecutionId) -> None:
+    revive.retry(run.world.ports, execution)
+
+
+@_operation
+def _restart(run: Run, execution: ExecutionId) -> None:
+    revive.restart(run.world.ports, execution, is_latest=run.world.random.random() < 0.3)
+
+
+@_operation
+def _rerun(run: Run, execution: ExecutionId) -> None:
+    """From the start or from a task of the present view, or of a former one."""
+    random, tasks = run.world.random, run.watcher.tasks.get(execution, {})
+    task = random.choice(list(tasks.values())) if tasks and random.random() < 0.8 else None
+    place = task["place"] if task else None
+    task_id = ids.task_id(execution.workflow_id, *place) if place else None
+    graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
+    node = graph.nodes.get(task["ref"]) if task else None
+    has_input = node is not None and not node.type.is_named_late and random.random() < 0.2  # such a one would become another's task
+    revive.rerun(
+        run.world.ports,
+        execution,
+        task_id=task_id,
+        task_input={"p0": "of the rerun", "which": 1, "duration": "3s", "terminationStatus": "FAILED"} if has_input else None,
+        workflow_input={"a": 2, "text": "again", "deep": {"k": [3, 4]}} if random.random() < 0.3 else None,
+    )
+
+
+@_operation
+def _skip(run: Run, execution: ExecutionId) -> None:
+    graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
+    revive.skip(run.world.ports, execution, run.world.random.choice(list(graph.nodes)))
+
+
+@_operation
+def _set_variable(run: Run, execution: ExecutionId) -> None:
+    revive.update_variables(run.world.ports, execution, {USER_VARIABLE: run.world.random.randint(1, 9)})
+
+
+@_operation
+def _reset_callbacks(run: Run, execution: ExecutionId) -> None:
+    revive.reset_callbacks(run.world.ports, execution)
+
+
+class _Resumer:
+    """A user who ends each pause some time later."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._due: dict[ExecutionId, int] = {}
+        self._wait_ms = run.world.random.choice((10, 5000, 90_000, 1_000_000))
+
+    def _paused(self) -> dict[ExecutionId, int]:
+        self._due = {
+            execution: self._due.get(execution, self._run.world.now_ms + self._wait_ms)
+            for execution, record in self._run.watcher.last.items()
+            if record.head.status is WorkflowStatus.PAUSED
+        }
+        return self._due
+
+    def ready(self) -> list[Action]:
+        now_ms = self._run.world.now_ms
+        return [Action("resume", functools.partial(self._resume, execution)) for execution, due in self._paused().items() if due <= now_ms]
+
+    def wakes(self) -> list[int]:
+        return list(self._paused().values())
+
+    def _resume(self, execution: ExecutionId) -> None:
+        try:
+            revive.resume(self._run.world.ports, execution)
+        except (OperationRefused, WorkflowNotFound):
+            pass
 
 
 def _register(run: Run, workload: Workload) -> None:

@@ -21,24 +21,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from batuta_core.decider import on_task, outcome
+from batuta_core.decider import on_task, operations, outcome
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
+    CallbacksReset,
     Event,
     QueueMade,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
+    TaskSkipped,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
+    VariablesUpdated,
     WorkflowBroken,
+    WorkflowPaused,
     WorkflowRemoved,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
+    WorkflowRetried,
     WorkflowStarted,
     WorkflowTerminated,
 )
@@ -144,6 +152,10 @@ def _apply(step: Step, event: Event) -> bool:
             return True
         case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable() | QueueMade():
             return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
+        case WorkflowPaused() | WorkflowResumed() | WorkflowRetried() | WorkflowRestarted() | WorkflowRerun():
+            return operations.apply(step, event)
+        case TaskSkipped() | VariablesUpdated() | CallbacksReset():
+            return operations.apply(step, event)
         case _:
             assert_never(event)
 
@@ -162,6 +174,8 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
     if not step.is_running:
         if is_mark and 0 < _next_due(step) <= step.now_ms:
             (outcome.purge if step.status is WorkflowStatus.REMOVED else outcome.remove)(step)
+        return is_mark
+    if step.is_paused:  # nothing is missed in a pause: its end arms a timer for what is due by then
         return is_mark
     did = _miss_workflow_deadline(step)
     for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
@@ -192,11 +206,14 @@ def _miss_workflow_deadline(step: Step) -> bool:
 
 def _run(step: Step) -> None:
     """Lets the flow go on until only outside work is left."""
-    while step.is_running and (step.todo or _look(step)):
+    while step.status is WorkflowStatus.RUNNING and (step.todo or _look(step)):
         if not step.todo:
             continue
         ref, hidden = step.todo.popleft()
         node = step.node(ref)
+        if ref in step.skipped:
+            step.go_to(node.next)
+            continue
         try:
             node.type.begin(step, node, hidden)
         except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
@@ -222,7 +239,7 @@ def _burst(step: Step) -> tuple[int, int]:
 
 
 def _settle(step: Step) -> Record:
-    if step.is_running and not step.open:
+    if step.status is WorkflowStatus.RUNNING and not step.open:
         outcome.complete(step)
     burst = _burst(step)
     if step.is_running and burst[1] > OWN_RECORDS_PER_MINUTE_MAX:
@@ -246,6 +263,10 @@ def _settle(step: Step) -> Record:
         last=step.last,
         burst=burst,
         has_forked=step.has_forked,
+        skipped=step.skipped,
+        passed=tuple(step.passed),
+        todo=tuple((ref, tuple(sorted(hidden))) for ref, hidden in step.todo),
+        held=tuple(step.held),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:
@@ -266,7 +287,8 @@ def _live(step: Step) -> dict[str, Ended]:
     """Of the ended tasks, those that something still ahead may read."""
     if not step.is_running:
         return {}
-    front = min((step.graph.nodes[ref].position for ref in step.open if ref in step.graph.nodes), default=0)
+    ahead = (*step.open, *(ref for ref, _hidden in step.todo), *(held.task.ref for held in step.held))
+    front = min((step.graph.nodes[ref].position for ref in ahead if ref in step.graph.nodes), default=len(step.graph.nodes))
     joins = [task for task in step.open.values() if task.fork and task.ref in step.graph.nodes]  # of dynamic forks
     read = {root for join in joins for root in join.reads}
     return {
@@ -296,6 +318,8 @@ def _next_due(step: Step) -> int:
         if step.status is WorkflowStatus.REMOVED:
             return outcome.purge_due_ms(step)
         return step.ended_ms + keep_s * 1000 if keep_s else 0
+    if step.is_paused:
+        return 0
     dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
     if workflow := _workflow_deadline(step):
         dues.append(workflow)

@@ -51,9 +51,11 @@ def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], g
     for task, child in inside:
         if task.iteration < kept_from:
             del tasks[task.number]
-        elif task.status is not TaskStatus.CANCELED and child.type.name != "TERMINATE":
+        elif task.status is TaskStatus.CANCELED:  # nor what an attempt before it gave
+            rounds.get(task.iteration, {}).pop(child.ref, None)
+        elif child.type.name != "TERMINATE":
             rounds.setdefault(task.iteration, {})[child.ref] = task.output
-    loop.output = LoopOutput(loop.output, rounds)
+    loop.output = LoopOutput(loop.output, {number: outputs for number, outputs in rounds.items() if outputs})
 
 
 def _inside(loop: TaskExecution, node: Node, tasks: Iterable[TaskExecution], graph: Graph) -> Iterable[tuple[TaskExecution, Node]]:

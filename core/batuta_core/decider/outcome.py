@@ -14,7 +14,7 @@ from batuta_core.model.command import Command, Purge, StartFailureWorkflow, Writ
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, OpenTask, Tolerated
+from batuta_core.model.record import Ended, HeldFailure, OpenTask, Tolerated
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -40,7 +40,12 @@ def task_succeeded(step: Step, node: Node) -> None:
 def task_failed(
     step: Step, node: Node, task: OpenTask, status: TaskStatus, *, reason: str | None, output: Any = None, output_event: int = -1
 ) -> None:
-    """An open task has ended badly: another attempt, or on without it, or the end of the execution."""
+    """An open task has ended badly: another attempt, or on without it, or the end of the execution. While the execution is paused,
+    only that it has ended."""
+    if step.is_paused:
+        ended = step.close_task(task, status, output=output, output_event=output_event, reason=reason)
+        step.held.append(HeldFailure(task, status, reason, ended))
+        return
     can_retry = status.is_retriable and node.type.is_retried and task.attempt <= node.retry_limit
     total_ms = node.timeouts.total_ms
     elapsed_ms = step.now_ms - task.first_scheduled_ms
@@ -55,6 +60,13 @@ def task_failed(
     ended = step.close_task(task, shown, output=output, output_event=output_event, reason=reason)
     _note_failed(step, task.shown_ref, shown)
     _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated, over_budget_ms=elapsed_ms if is_over_budget else 0)
+
+
+def resume_failure(step: Step, held: HeldFailure) -> None:
+    """As ``task_failed``, of a task that has ended while the execution was paused."""
+    task = replace(held.task, output_record=held.ended.output_record)
+    step.open[task.ref] = task  # as it was, to be closed again
+    task_failed(step, step.node_of(task), task, held.status, reason=held.reason)
 
 
 def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatus, reason: str) -> None:
@@ -78,7 +90,7 @@ def _after_failure(
     task_id = step.task_id_at(ended.place)
     if is_tolerated:
         if not node.is_optional and len(step.tolerated) < _MAX_REASON_TASKS:  # more are not shown, and the head must not grow
-            step.tolerated.append(Tolerated(node.ref, task_id, status.value, reason))
+            step.tolerated.append(Tolerated(node.ref, task_id, status.value, reason, ended.rerun))
         step.go_to(node.next)
         return
     outcome = _WORKFLOW_STATUS_OF[status]
@@ -97,7 +109,7 @@ def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
     failed_id = step.task_id_at(task.place)
     wait_s = retry.delay_s(node.retry, task.attempt)
     due_ms = step.now_ms + wait_s * 1000 + retry.jitter_ms(node.retry, failed_id, task.attempt)
-    task_input = step.inputs(node)
+    task_input = step.old_input(task.number, task.place) if step.is_beside(node) else step.inputs(node)
     attempt = step.new_task(
         node,
         attempt=task.attempt + 1,

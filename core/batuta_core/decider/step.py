@@ -26,8 +26,21 @@ from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
+    from batuta_core.model.record import Record
 
 NOTHING_HIDDEN: frozenset[str] = frozenset()
+_FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What a retry or a rerun says of the next task of a reference name."""
+
+    attempt: int
+    retried_task_id: str | None = None
+    number: int = 0  # of a rerun: the task that begins anew, and its place
+    place: TaskPlace | None = None
+    input: Any = None  # None: evaluate it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,11 @@ class Step:
         self.failed_refs = list(head.failed_refs)
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
-        self.todo: deque[tuple[str, frozenset[str]]] = deque()
+        self.todo: deque[tuple[str, frozenset[str]]] = deque((ref, frozenset(hidden)) for ref, hidden in head.todo)
+        self.held = list(head.held)
+        self.skipped = dict(head.skipped)
+        self.passed = list(head.passed)
+        self.anew: dict[str, Anew] = {}
         self.has_forked = head.has_forked
         self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
         self.joining: Joining | None = None  # what the JOIN that begins next waits for
@@ -89,15 +106,28 @@ class Step:
     def is_running(self) -> bool:
         return not self.status.is_terminal
 
+    @property
+    def is_paused(self) -> bool:
+        return self.status is WorkflowStatus.PAUSED
+
     def go_to(self, ref: str | None, hidden: frozenset[str] = NOTHING_HIDDEN) -> None:
         """``ref`` comes next. Its input does not see the tasks in ``hidden``: Conductor evaluates the first task of a
         branch together with the task that chose the branch, before the latter can be read (recorded)."""
-        if ref is not None:
+        if ref in self.passed:
+            self.passed.remove(ref)  # the flow had gone on without the task that leads there, which was retried since
+        elif ref is not None:
             self.todo.append((ref, hidden))
 
     def go_into(self, refs: Sequence[str], hidden: frozenset[str]) -> None:
         """``refs`` come next, in this order and before whatever else is to come."""
         self.todo.extendleft((ref, hidden) for ref in reversed(refs))
+
+    def is_beside(self, node: Node) -> bool:
+        """Whether the flow has gone on without ``node``, whose task was retried since."""
+        follower = node.next
+        while follower in self.skipped:
+            follower = self.graph.node(follower).next
+        return follower in self.passed
 
     def command(self, command: Command) -> None:
         self.draft.commands.append(command)
@@ -127,20 +157,40 @@ class Step:
             fields["started_ms"] = task.started_ms
         if extra:
             fields.update(extra)
-        self.task_count = task.number
-        self._scheduled_here += 1
-        self.draft.changes.append(TaskChange(task.number, fields, task_input))
+        self._note_begun(task.ref, task.number, task.place, fields, task_input)
         return self.keep(node, task)
+
+    def _note_begun(self, ref: str, number: int, place: TaskPlace, fields: dict[str, Any], task_input: Any, output: Any = None) -> None:
+        """Writes that a task was scheduled, or that a rerun makes it begin anew."""
+        anew = self.anew.pop(ref, None)
+        if anew is not None and anew.retried_task_id:
+            fields["retried_task_id"] = anew.retried_task_id
+        if place.rerun:
+            del fields["ref"]
+            fields = {**_FRESH, "scheduled_ms": self.now_ms, **fields}
+            self.draft.changes.append(TaskChange(number, fields, task_input, {} if output is None else output))
+            return
+        self.task_count = number
+        self._scheduled_here += 1
+        self.draft.changes.append(TaskChange(number, fields, task_input, output))
+
+    def _next_of(self, node: Node) -> tuple[int, TaskPlace, int]:
+        """Number, place and attempt of the next task of ``node``."""
+        anew = self.anew.get(node.ref)
+        if anew is not None and anew.place is not None:
+            return anew.number, anew.place, anew.attempt
+        return self.task_count + 1, self.next_place(), anew.attempt if anew else 1
 
     def new_task(self, node: Node, **fields: Any) -> OpenTask:
         """An open task of ``node`` in the next place of this record; not yet added."""
+        number, place, attempt = self._next_of(node)
         return OpenTask(
             ref=node.ref,
-            number=self.task_count + 1,
-            place=self.next_place(),
+            number=number,
+            place=place,
             scheduled_ms=self.now_ms,
             iteration=self.iteration_of(node),
-            **{"fork": self.forked[node.ref][1] if node.ref in self.forked else None, **fields},
+            **{"attempt": attempt, "fork": self.forked[node.ref][1] if node.ref in self.forked else None, **fields},
         )
 
     def shown_ref(self, node: Node) -> str:
@@ -179,7 +229,7 @@ class Step:
 
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
-        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.graph.node(task.ref)):
+        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.node_of(task)):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))
         return replace(task, sent_ms=max(task.due_ms, self.now_ms))
@@ -201,29 +251,37 @@ class Step:
         self.change(task, fields, output=output, output_event=output_event)
         seq = self.draft.seq
         has_output = output is not None or output_event >= 0
-        ended = Ended(task.number, *task.place, seq, seq if has_output or not task.output_record else task.output_record)
+        ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
         self._note_ended(task.ref, ended)
         return ended
 
     def local_task(self, node: Node, status: TaskStatus, task_input: Any, output: Any = None, reason: str | None = None) -> Ended:
         """A task that begins and ends in this step."""
-        place, seq = self.next_place(), self.draft.seq
-        self.task_count += 1
-        self._scheduled_here += 1
+        (number, place, attempt), seq = self._next_of(node), self.draft.seq
         fields: dict[str, Any] = {"ref": node.ref, "status": status, "started_ms": self.now_ms, **self._late_names(node)}
         if iteration := self.iteration_of(node):
             fields["iteration"] = iteration
+        if attempt > 1:
+            fields["attempt"] = attempt
         if reason is not None:
             fields["reason"] = reason
-        self.draft.changes.append(TaskChange(self.task_count, fields, task_input, output))
-        ended = Ended(self.task_count, *place, seq, seq)
+        self._note_begun(node.ref, number, place, fields, task_input, output)
+        ended = Ended.at(number, place, seq, seq)
         self._note_ended(node.ref, ended)
         return ended
 
     def _late_names(self, node: Node) -> dict[str, Any]:
         """What a record says of a task whose node is not in the definition as it is."""
         return {} if self.graph.nodes.get(node.ref) is node else {"task_type": node.wire_type, "name": node.shown_name}
+
+    def skip(self, node: Node) -> None:
+        """A task that ends before the flow reaches it. It is never the last one: Conductor numbers it 0."""
+        place, seq, number = self.next_place(), self.draft.seq, self.task_count + 1
+        name = str(node.task["name"])
+        fields: dict[str, Any] = {"ref": node.ref, "status": TaskStatus.SKIPPED, "task_type": name, "name": name}
+        self._note_begun(node.ref, number, place, fields, {}, {})
+        self.skipped[node.ref] = self.ended[node.ref] = Ended.at(number, place, seq, seq)
 
     def _note_ended(self, ref: str, ended: Ended) -> None:
         self.ended[ref] = ended
@@ -244,6 +302,9 @@ class Step:
 
     def inputs(self, node: Node, hidden: frozenset[str] = NOTHING_HIDDEN) -> dict[str, Any]:
         """The input of the next task of ``node``. A null takes the task definition's template value, raw, as in Conductor."""
+        anew = self.anew.get(node.ref)
+        if anew is not None and anew.input is not None:
+            return dict(anew.input)
         self._is_task_made = True
         found: dict[str, Any] = self.evaluate(node.inputs, hidden)
         self._is_task_made = False
@@ -252,6 +313,23 @@ class Step:
             if found.get(key) is None:
                 found[key] = raw
         return found
+
+    def known_record(self, seq: int) -> Record:
+        """A record of the journal, with its head."""
+        found = self.known.records.get(seq)
+        if found is None:
+            raise Missing(Needs(records=frozenset((seq,))))
+        return found
+
+    @property
+    def before_seq(self) -> int:
+        """The newest record."""
+        return self.draft.seq - 1
+
+    def old_input(self, number: int, place: TaskPlace) -> dict[str, Any]:
+        """The input that a task was given."""
+        found = view.task_input_in(self.reader.record(place.rerun or place.record), number, place)
+        return self.reader.payload(found) or {}
 
     def run_script(self, language: Language, source: str, given: Mapping[str, Any]) -> ScriptResult:
         """The value of a user's script that sees ``given``, or why it has none."""
@@ -325,14 +403,11 @@ class Step:
         if not self.variables_record:
             found: Mapping[str, Any] = self.graph.definition["variables"]
             return found
-        record = self.known.records.get(self.variables_record)
-        if record is None:
-            raise Missing(Needs(records=frozenset((self.variables_record,))))
-        return self.reader.payload(record.variables)  # type: ignore[no-any-return]
+        return self.reader.payload(self.known_record(self.variables_record).variables)  # type: ignore[no-any-return]
 
     def workflow_input(self) -> Mapping[str, Any]:
-        started = view.started_event(self.reader.record(1))
-        return self.reader.payload(started.input) or {}
+        found = view.input_in(self.reader.record(self.before.input_record or 1))
+        return self.reader.payload(found) or {}
 
     def _workflow_field(self, name: str) -> Any:
         if name == "input":
@@ -345,11 +420,11 @@ class Step:
 
     def _records_of(self, root: str, name: str | None) -> set[int]:
         if root == "workflow":
-            seqs = {1} if name in ("input", None) else set()
+            seqs = {self.before.input_record or 1} if name in ("input", None) else set()
             if name in ("variables", None) and self.variables is None:
                 seqs.add(self.variables_record)
         elif open_ := self.open.get(root):
-            seqs = {open_.place.record, open_.output_record}
+            seqs = {open_.place.record, open_.place.rerun, open_.output_record}
         elif ended := self.ended.get(root):
             seqs = {ended.output_record} if name == "output" else set(ended.records)
         else:
@@ -368,3 +443,5 @@ class Step:
         self.reason = reason
         self.ended_ms = self.now_ms
         self.todo.clear()
+        self.held.clear()
+        self.passed.clear()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.model import ids
-from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
+from batuta_core.model.event import Event, TaskPlace, TaskUpdated, WorkflowRerun, WorkflowStarted
 from batuta_core.model.execution import TaskExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
@@ -78,6 +78,21 @@ def started_event(first: Readable) -> WorkflowStarted:
     if not isinstance(event, WorkflowStarted):
         raise ValueError(f"a journal begins with {type(event).__name__}")
     return event
+
+
+def input_in(record: Readable) -> Any:
+    """The execution's input that ``record`` brought: the first of a journal, or a rerun with another."""
+    for event in record.events:
+        if isinstance(event, WorkflowRerun) and event.input is not None:
+            return event.input
+    return started_event(record).input
+
+
+def task_input_in(record: Readable, number: int, place: TaskPlace) -> Any:
+    """The input of the task of that number in the record that scheduled it, or made it begin anew."""
+    if not place.rerun:
+        return scheduling_change(record, place.nth).input
+    return next((change.input for change in record.changes if change.number == number), None)
 
 
 def scheduling_change(record: Readable, nth: int) -> TaskChange:
@@ -194,10 +209,11 @@ def task_field(task: TaskExecution, name: str, head: Head, execution: ExecutionI
 
 def ended_task(place: Ended, reader: Reader, execution: ExecutionId, graph: Graph) -> TaskExecution:
     """An ended task, from the records that scheduled and ended it."""
-    reader.require(frozenset((place.record, place.ended_record, place.output_record)))
+    later = {place.rerun, place.ended_record, place.output_record} - {0}
+    reader.require(frozenset({place.record, *later}))
     first = reader.record(place.record)
     task = new_task(scheduling_change(first, place.nth), first, place.nth, execution, graph)
-    for seq in sorted({place.ended_record, place.output_record}):
+    for seq in sorted(later):
         record = reader.record(seq)
         for change in record.changes:
             if change.number == place.number and not change.is_new:
@@ -207,11 +223,12 @@ def ended_task(place: Ended, reader: Reader, execution: ExecutionId, graph: Grap
 
 def open_task(open_: OpenTask, reader: Reader, execution: ExecutionId, graph: Graph) -> TaskExecution:
     """An open task, from the head and the records that hold its input and last output."""
-    reader.require(frozenset(seq for seq in (open_.place.record, open_.output_record) if seq))
+    later = {open_.place.rerun, open_.output_record} - {0}
+    reader.require(frozenset({open_.place.record, *later}))
     first = reader.record(open_.place.record)
     task = new_task(scheduling_change(first, open_.place.nth), first, open_.place.nth, execution, graph)
-    if open_.output_record:
-        record = reader.record(open_.output_record)
+    for seq in sorted(later):
+        record = reader.record(seq)
         for change in record.changes:
             if change.number == open_.number and not change.is_new:
                 apply_change(task, change, record)

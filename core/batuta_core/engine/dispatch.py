@@ -13,7 +13,7 @@ from dataclasses import replace
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.forked import node_of
 from batuta_core.decider.known import Known, Missing
-from batuta_core.decider.view import Reader, scheduling_change
+from batuta_core.decider.view import Reader, task_input_in
 from batuta_core.engine import timers
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, fetch, graph_of, read_payload, read_records
@@ -32,7 +32,8 @@ def open_commands(head: Head) -> tuple[Command, ...]:
     """What ``head`` still relies on: dispatched again whenever it is not certain that it was."""
     tasks = [EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms) for task in head.open.values() if _is_queued(task)]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
-    return (*tasks, *timer, *(head.last or (WriteSummary(),)))
+    last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
+    return (*tasks, *timer, *last)
 
 
 def _is_queued(task: OpenTask) -> bool:
@@ -75,13 +76,15 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
         return
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     records = {newest.seq: newest}
-    records.update(read_records(ports, execution, {task.place.record for task in tasks} - {newest.seq}))
+    records.update(read_records(ports, execution, {task.place.rerun or task.place.record for task in tasks} - {newest.seq}))
     now_ms = ports.clock.now_ms()
     nodes = open_nodes(ports, execution, newest, graph, tasks)
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
         node = nodes[task.ref]
-        message, text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.record]))
+        message, text = _fitting(
+            ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.rerun or task.place.record])
+        )
         if node.type.system_queue:
             queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
             continue
@@ -140,9 +143,9 @@ def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], rea
 def task_message(
     ports: Ports, execution: ExecutionId, head: Head, graph: Graph, node: Node, task: OpenTask, scheduled: Record
 ) -> TaskMessage:
-    """What a worker gets to see of ``task``, which ``scheduled`` scheduled."""
+    """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
     limits = node.timeouts
-    task_input = scheduling_change(scheduled, task.place.nth).input
+    task_input = task_input_in(scheduled, task.number, task.place)
     if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:
         task_input = read_payload(ports, execution, task_input)
     return TaskMessage(

@@ -38,7 +38,7 @@ def _started(
     ports: Ports, execution: ExecutionId, newest: Record, command: StartFailureWorkflow, child: ExecutionId
 ) -> WorkflowStarted | None:
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    records = list(ports.journal.scan(execution))
+    records = [record for record in ports.journal.scan(execution) if record.seq <= newest.seq]  # not what a retry made of it since
     if not records or records[0].seq != 1:
         return None
     failed = fold(execution, records, graph)

@@ -13,7 +13,14 @@ from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.known import Known, Needs, NotStartable
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
-from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
+from batuta_core.model.event import (
+    Event,
+    TaskUpdated,
+    VariablesUpdated,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowStarted,
+)
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record
@@ -109,7 +116,8 @@ def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
 def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event]) -> Decision:
     """Decides on ``events`` after ``newest``, fetching what the decider needs. The time is read once."""
     if newest is not None:
-        content_hash = newest.head.definition
+        restarts = [event.definition for event in events if isinstance(event, WorkflowRestarted)]
+        content_hash = restarts[0] if restarts else newest.head.definition
     else:
         first = events[0]
         if not isinstance(first, WorkflowStarted):
@@ -202,4 +210,8 @@ def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:
 def _event_with(event: Event, slot: Callable[[Any], Any]) -> Event:
     if isinstance(event, WorkflowStarted):
         return replace(event, input=slot(event.input))
+    if isinstance(event, WorkflowRerun):
+        return replace(event, input=slot(event.input), task_input=slot(event.task_input))
+    if isinstance(event, VariablesUpdated):
+        return replace(event, variables=slot(event.variables))
     return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated) else event

@@ -8,7 +8,7 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.loop import compose
 from batuta_core.decider.view import fold_changes, started_event
 from batuta_core.model import ids
-from batuta_core.model.event import TaskUpdated
+from batuta_core.model.event import TaskUpdated, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -17,25 +17,34 @@ _FAILED = (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
 
 
 def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph) -> WorkflowExecution:
-    """``records`` are all of the journal, in order. Payloads that are references stay references."""
+    """``records`` are all of the journal, in order; ``graph`` is what the newest runs. Payloads that are references stay references."""
     found: WorkflowExecution | None = None
     tasks: dict[int, TaskExecution] = {}
     for record in records:
         if found is None:
             found = begun(execution, record, graph)
         fold_tasks(tasks, record, execution, graph)
+        has_ended = not found.status.is_terminal
         advance(found, record)
+        if found.status.is_terminal and (has_ended or record.seq == 1):
+            _note_failed(found, tasks, record, graph)
     if found is None:
         raise ValueError(f"{execution}: an empty journal")
     compose(tasks, graph)
     found.tasks = [tasks[number] for number in sorted(tasks)]
-    for task in found.tasks if found.status.is_terminal else ():
-        if task.status in _FAILED:
-            if task.ref not in found.failed_refs:
-                found.failed_refs.append(task.ref)
-            if task.name not in found.failed_names:
-                found.failed_names.append(task.name)
     return found
+
+
+def _note_failed(found: WorkflowExecution, tasks: dict[int, TaskExecution], record: Record, graph: Graph) -> None:
+    """At the end of a life. The names stay over the next one, as in Conductor."""
+    failed = [(tasks[number].ref, tasks[number].name) for number in sorted(tasks) if tasks[number].status in _FAILED]
+    if record.head.definition != graph.hash:
+        failed = [(ref, "") for ref in record.head.failed_refs]
+    for ref, name in failed:
+        if ref not in found.failed_refs:
+            found.failed_refs.append(ref)
+        if name and name not in found.failed_names:
+            found.failed_names.append(name)
 
 
 def begun(execution: ExecutionId, first: Record, graph: Graph) -> WorkflowExecution:
@@ -45,8 +54,8 @@ def begun(execution: ExecutionId, first: Record, graph: Graph) -> WorkflowExecut
         namespace=execution.namespace,
         workflow_id=execution.workflow_id,
         definition=event.definition,
-        name=event.name,
-        version=event.version,
+        name=graph.name,
+        version=graph.version,
         status=first.head.status,
         created_ms=first.head.created_ms,
         input=event.input,
@@ -64,6 +73,14 @@ def begun(execution: ExecutionId, first: Record, graph: Graph) -> WorkflowExecut
 def advance(found: WorkflowExecution, record: Record) -> None:
     """Adds what a later record says of the execution itself."""
     head = record.head
+    for event in record.events:
+        if isinstance(event, WorkflowRestarted):
+            found.created_ms = head.created_ms
+            found.output = None
+        elif isinstance(event, WorkflowRerun):
+            found.input = found.input if event.input is None else event.input
+            found.correlation_id = head.about.correlation_id
+    found.definition = head.definition
     found.status = head.status
     found.updated_ms = record.at_ms
     found.ended_ms = head.ended_ms
@@ -76,7 +93,13 @@ def advance(found: WorkflowExecution, record: Record) -> None:
 
 
 def fold_tasks(tasks: dict[int, TaskExecution], record: Record, execution: ExecutionId, graph: Graph) -> None:
-    """Adds what ``record`` says of tasks to ``tasks``, by number."""
+    """Adds what ``record`` says of tasks to ``tasks``, by number. What ran under another definition than ``graph`` was taken out of view
+    by a restart."""
+    for event in record.events:
+        if isinstance(event, WorkflowRestarted | WorkflowRerun):
+            take_out(tasks, event, execution)
+    if record.head.definition != graph.hash:
+        return
     fold_changes(tasks, record, execution, graph)
     for event in record.events:
         if isinstance(event, TaskUpdated) and event.logs:
@@ -84,3 +107,14 @@ def fold_tasks(tasks: dict[int, TaskExecution], record: Record, execution: Execu
             for task in tasks.values():
                 if task.task_id == task_id:
                     task.logs.extend(event.logs)
+
+
+def take_out(tasks: dict[int, TaskExecution], event: WorkflowRestarted | WorkflowRerun, execution: ExecutionId) -> None:
+    """A restart shows none of the tasks before it, a rerun those up to the one that it begins at, and what a user had skipped."""
+    first = 0
+    if isinstance(event, WorkflowRerun) and event.place is not None:
+        task_id = ids.task_id(execution.workflow_id, *event.place)
+        first = next((number for number, task in tasks.items() if task.task_id == task_id), 0)
+    for number in [number for number, task in tasks.items() if number > first]:
+        if not first or tasks[number].status is not TaskStatus.SKIPPED:
+            del tasks[number]

@@ -132,9 +132,9 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
     def make(newest: Record) -> Event | None:
         if key is None or key.workflow_id != workflow_id:
             raise TaskNotFound(f"No such task found by id: {task_id}", task_id=task_id)
-        place = TaskPlace(key.record, key.nth)
-        if not _open_at(newest.head, place):
-            _require_scheduled(ports, execution, place, task_id)
+        place = _open_place(newest.head, (key.record, key.nth))
+        if place is None:
+            _require_scheduled(ports, execution, TaskPlace(key.record, key.nth), task_id)
             return None
         return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report)
 
@@ -203,8 +203,9 @@ def _event(place: TaskPlace, op: str, report: TaskReport) -> TaskUpdated:
     )
 
 
-def _open_at(head: Head, place: TaskPlace) -> bool:
-    return any(task.place == place for task in head.open.values())
+def _open_place(head: Head, named: tuple[int, int]) -> TaskPlace | None:
+    """Where the open task stands whose id names that; None when it is not open."""
+    return next((task.place for task in head.open.values() if task.place.named == named), None)
 
 
 def _require_scheduled(ports: Ports, execution: ExecutionId, place: TaskPlace, task_id: str) -> None:

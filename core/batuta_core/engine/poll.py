@@ -136,9 +136,10 @@ def _let_wait(ports: Ports, received: Incoming) -> None:
 
 def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask) -> dict[str, Any]:
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    wanted = {1, held.place.record, held.output_record} - {0}
+    wanted = {1, held.place.record, held.place.rerun, held.output_record} - {0}
     records = {newest.seq: newest, **read_records(ports, execution, wanted - {newest.seq})}
     workflow = begun(execution, records[1], graph)
+    workflow.correlation_id = newest.head.about.correlation_id
     task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
     node = open_nodes(ports, execution, newest, graph, [held])[held.ref]
     return wire.task_json(task, workflow, node, lambda value: read_payload(ports, execution, value))

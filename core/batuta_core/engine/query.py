@@ -17,7 +17,7 @@ from batuta_core.model.error import ExecutionTooLarge, TaskNotFound, WorkflowNot
 from batuta_core.model.execution import TaskExecution, WorkflowExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import Record
+from batuta_core.model.record import Head, Record
 
 ANSWER_MAX_BYTES = 5 * 1024 * 1024  # Lambda's answer ends at 6 MB (quota "invocation payload"), JSON escapes included
 LOG_LINES_MAX = 10  # Conductor's taskExecLogSizeLimit
@@ -78,17 +78,25 @@ def without_tasks(ports: Ports, execution: ExecutionId, newest: Record, graph: G
     """The execution without its tasks, from four records at most, however long it is."""
     records = {
         newest.seq: newest,
-        **read_records(ports, execution, {1, newest.head.variables_record, newest.head.output_record} - {0, newest.seq}),
+        **read_records(ports, execution, _read_for_all(newest.head) - {0, newest.seq}),
     }
     if 1 not in records:
         raise operate.not_found(execution.workflow_id)
     found = begun(execution, records[1], graph)
     for seq in sorted(records):
         advance(found, records[seq])
-    if newest.head.status.is_terminal:
+    found.created_ms, found.correlation_id = newest.head.created_ms, newest.head.about.correlation_id
+    if not newest.head.output_record:
+        found.output = None
+    if newest.head.status.is_terminal or newest.head.life:
         found.failed_refs = list(newest.head.failed_refs)
         found.failed_names = list(dict.fromkeys(node.shown_name for ref in found.failed_refs if (node := graph.find(ref))))
     return found
+
+
+def _read_for_all(head: Head) -> set[int]:
+    """The records that say something of the execution itself."""
+    return {1, head.variables_record, head.output_record, head.input_record}
 
 
 def status_json(ports: Ports, execution: ExecutionId, *, has_output: bool, has_variables: bool) -> dict[str, Any]:
@@ -153,12 +161,13 @@ def _find_task(ports: Ports, namespace: str, task_id: str) -> tuple[ExecutionId,
         raise missing from error
     graph = graph_of(ports, namespace, newest.head.definition)
     first = read_records(ports, execution, [1]).get(1)
+    may_change = newest.head.life > 0 or newest.head.last_retried_ms > 0  # an ended task, by an operation since
     tasks: dict[int, TaskExecution] = {}
     found: TaskExecution | None = None
     for record in ports.journal.scan(execution, key.record) if first else ():
         _fold_known_tasks(tasks, record, execution, graph)
-        found = found or next((task for task in tasks.values() if task.task_id == task_id), None)
-        if found is None or found.status.is_terminal:
+        found = next((task for task in tasks.values() if task.task_id == task_id), None)
+        if found is None or (found.status.is_terminal and not may_change):
             break
     if found is None or first is None:
         raise missing

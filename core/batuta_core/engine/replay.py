@@ -7,7 +7,7 @@ this one still decides as that did: where not, an upgrade would change execution
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph, compile_definition
@@ -36,6 +36,7 @@ class Export:
     definition: Mapping[str, Any]
     records: Sequence[Record]
     payloads: Mapping[str, Any]
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # definitions that a restart went on with, by content hash
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -45,6 +46,7 @@ class Export:
             "definition": dict(self.definition),
             "records": [record.to_dict() for record in self.records],
             "payloads": dict(self.payloads),
+            **({"others": dict(self.others)} if self.others else {}),
         }
 
     @classmethod
@@ -60,6 +62,7 @@ class Export:
                 definition=data["definition"],
                 records=[Record.from_dict(item) for item in data["records"]],
                 payloads=data["payloads"],
+                others=data.get("others", {}),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"this is not an exported execution: {error!r}") from error
@@ -78,9 +81,13 @@ def export(ports: Ports, execution: ExecutionId) -> Export:
     records = list(ports.journal.scan(execution))
     if not records or records[0].seq != 1:
         raise not_found(execution.workflow_id)
-    definition = ports.definitions.frozen(execution.namespace, records[0].head.definition)
-    if definition is None:
-        raise not_found(execution.workflow_id)
+    definitions: dict[str, Mapping[str, Any]] = {}
+    for content_hash in dict.fromkeys(record.head.definition for record in records):
+        found = ports.definitions.frozen(execution.namespace, content_hash)
+        if found is None:
+            raise not_found(execution.workflow_id)
+        definitions[content_hash] = found
+    definition = definitions.pop(records[0].head.definition)
     payloads: dict[str, Any] = {}
 
     def gather(value: Any) -> Any:
@@ -90,15 +97,17 @@ def export(ports: Ports, execution: ExecutionId) -> Export:
 
     for record in records:
         with_slots(record, gather)
-    return Export(execution=execution, definition=definition, records=records, payloads=payloads)
+    return Export(execution=execution, definition=definition, records=records, payloads=payloads, others=definitions)
 
 
 def replay(exported: Export, scripts: Scripts | None = None) -> Difference | None:
     """Decides every record again from what came before it, running its scripts again. None: all come out as they are."""
-    graph = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
+    first = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
+    graphs = {first.hash: first, **{name: compile_definition(other, name) for name, other in exported.others.items()}}
     records = {record.seq: _whole(exported, record) for record in exported.records}
     before: Record | None = None
     for expected in records.values():
+        graph = graphs.get(expected.head.definition, first)
         found = _again(exported, records, graph, before, expected, scripts or NoScripts())
         if found is None or found.to_json() != expected.to_json():
             return Difference(expected, found)

@@ -21,7 +21,7 @@ class EnqueueTask:
     due_ms: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"c": "enqueue", "task": list(self.place), "ref": self.ref}
+        out: dict[str, Any] = {"c": "enqueue", "task": self.place.to_list(), "ref": self.ref}
         if self.due_ms:
             out["due"] = self.due_ms
         return out

@@ -127,6 +127,18 @@ class OperationRefused(BatutaError):
     remedy = "Read the execution's status; the operation does not apply to it."
 
 
+class NotEndedYet(OperationRefused):
+    code = "not_ended_yet"
+    http_status = 404  # Conductor's
+    remedy = "Wait until the execution has ended, or terminate it."
+
+
+class NotRestartable(OperationRefused):
+    code = "not_restartable"
+    http_status = 404  # Conductor's
+    remedy = "The definition says that a completed execution is not restarted: rerun it, or start another."
+
+
 class PayloadTooLarge(BatutaError):
     code = "payload_too_large"
     http_status = 413

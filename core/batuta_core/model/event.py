@@ -19,10 +19,20 @@ from batuta_core.model.payload import get_slot, put_slot
 
 
 class TaskPlace(NamedTuple):
-    """The record that scheduled a task, and the how-manieth it is there, from 0."""
+    """The record that scheduled a task, the how-manieth it is there, from 0, and the record of the rerun that made it begin anew
+    under the same id, 0 when none did. So a result of before the rerun names another place."""
 
     record: int
     nth: int
+    rerun: int = 0
+
+    @property
+    def named(self) -> tuple[int, int]:
+        """What the task's id says."""
+        return self.record, self.nth
+
+    def to_list(self) -> list[int]:
+        return [self.record, self.nth, self.rerun] if self.rerun else [self.record, self.nth]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +109,7 @@ class TaskStarted:
     call: int = -1
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"e": "task_started", "task": list(self.place), "op": self.op}
+        out: dict[str, Any] = {"e": "task_started", "task": self.place.to_list(), "op": self.op}
         if self.worker_id:
             out["w"] = self.worker_id
         if self.started_ms:
@@ -139,7 +149,7 @@ class TaskUpdated:
     logs: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"e": "task_updated", "task": list(self.place), "s": self.status.value}
+        out: dict[str, Any] = {"e": "task_updated", "task": self.place.to_list(), "s": self.status.value}
         if self.output is not None:
             put_slot(out, "out", self.output)
         for key, value in (
@@ -183,7 +193,7 @@ class TaskHeartbeat:
     op: str
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "task_heartbeat", "task": list(self.place), "op": self.op}
+        return {"e": "task_heartbeat", "task": self.place.to_list(), "op": self.op}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskHeartbeat:
@@ -200,7 +210,7 @@ class TaskHandedBack:
     send: int = -1
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"e": "task_handed_back", "task": list(self.place), "op": self.op}
+        out: dict[str, Any] = {"e": "task_handed_back", "task": self.place.to_list(), "op": self.op}
         if self.worker_id:
             out["w"] = self.worker_id
         if self.send >= 0:
@@ -222,7 +232,7 @@ class TaskDeadLettered:
     send: int = -1
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"e": "task_dead_lettered", "task": list(self.place), "op": self.op, "n": self.receives}
+        out: dict[str, Any] = {"e": "task_dead_lettered", "task": self.place.to_list(), "op": self.op, "n": self.receives}
         if self.send >= 0:
             out["send"] = self.send
         return out
@@ -241,7 +251,7 @@ class TaskUndeliverable:
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "task_undeliverable", "task": list(self.place), "op": self.op, "why": self.reason}
+        return {"e": "task_undeliverable", "task": self.place.to_list(), "op": self.op, "why": self.reason}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskUndeliverable:
@@ -329,8 +339,151 @@ class WorkflowBroken:
         return cls(op=data["op"], reason=data["why"])
 
 
+# --- operations of users. Each is decided alone: it is the only event of its record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowPaused:
+    """Nothing goes on until WorkflowResumed; results are taken all the same."""
+
+    op: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "paused", "op": self.op}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowPaused:
+        return cls(op=data["op"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowResumed:
+    """A paused execution goes on, with what came due meanwhile."""
+
+    op: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "resumed", "op": self.op}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowResumed:
+        return cls(op=data["op"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRetried:
+    """An ended execution gives the tasks whose last attempt ended badly another one."""
+
+    op: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "retried", "op": self.op}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRetried:
+        return cls(op=data["op"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRestarted:
+    """An ended execution begins again from the first task, as if there had been none; ``definition`` is the content hash of
+    what it runs from now on."""
+
+    op: str
+    definition: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "restarted", "op": self.op, "def": self.definition}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRestarted:
+        return cls(op=data["op"], definition=data["def"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRerun:
+    """An ended execution runs again from the task at ``place``, which keeps its id; None: from the first task. What is None is
+    left as it is."""
+
+    op: str
+    place: TaskPlace | None = None
+    task_input: Any = None
+    input: Any = None
+    correlation_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"e": "rerun", "op": self.op}
+        if self.place is not None:
+            out["task"] = self.place.to_list()
+        if self.task_input is not None:
+            put_slot(out, "tin", self.task_input)
+        if self.input is not None:
+            put_slot(out, "in", self.input)
+        if self.correlation_id is not None:
+            out["corr"] = self.correlation_id
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRerun:
+        return cls(
+            op=data["op"],
+            place=TaskPlace(*data["task"]) if "task" in data else None,
+            task_input=get_slot(data, "tin"),
+            input=get_slot(data, "in"),
+            correlation_id=data.get("corr"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSkipped:
+    """A task that the flow has not reached is stepped over when it does."""
+
+    op: str
+    ref: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "skipped", "op": self.op, "ref": self.ref}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskSkipped:
+        return cls(op=data["op"], ref=data["ref"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariablesUpdated:
+    """A user sets some of the workflow's variables."""
+
+    op: str
+    variables: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"e": "variables", "op": self.op}
+        put_slot(out, "vars", self.variables)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VariablesUpdated:
+        return cls(op=data["op"], variables=get_slot(data, "vars"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbacksReset:
+    """Tasks that wait to be called again are called at once."""
+
+    op: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "callbacks_reset", "op": self.op}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CallbacksReset:
+        return cls(op=data["op"])
+
+
+Revival = WorkflowRetried | WorkflowRestarted | WorkflowRerun
+Operation = Revival | WorkflowPaused | WorkflowResumed | TaskSkipped | VariablesUpdated | CallbacksReset
 TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade
-Event = WorkflowStarted | TaskEvent | TimerFired | WorkflowTerminated | WorkflowRemoved | WorkflowBroken
+Event = WorkflowStarted | TaskEvent | TimerFired | WorkflowTerminated | WorkflowRemoved | WorkflowBroken | Operation
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "started": WorkflowStarted.from_dict,
@@ -345,6 +498,14 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "terminated": WorkflowTerminated.from_dict,
     "removed": WorkflowRemoved.from_dict,
     "broken": WorkflowBroken.from_dict,
+    "paused": WorkflowPaused.from_dict,
+    "resumed": WorkflowResumed.from_dict,
+    "retried": WorkflowRetried.from_dict,
+    "restarted": WorkflowRestarted.from_dict,
+    "rerun": WorkflowRerun.from_dict,
+    "skipped": TaskSkipped.from_dict,
+    "variables": VariablesUpdated.from_dict,
+    "callbacks_reset": CallbacksReset.from_dict,
 }
 
 

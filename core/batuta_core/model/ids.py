@@ -67,8 +67,9 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def task_id(workflow_id: str, record: int, nth: int) -> str:
-    """Names the record that scheduled the task, so that a restart cannot meet its former life.
+def task_id(workflow_id: str, record: int, nth: int, _rerun: int = 0) -> str:
+    """Names the record that scheduled the task, so that a restart cannot meet its former life. The third part of a task's
+    place is not in it: a rerun keeps the id, as in Conductor.
 
     It holds the execution's id (base64url, 25 to 34 characters), so that a task can be
     found by its id alone without an index.

@@ -133,7 +133,7 @@ class TaskMessage:
             "ns": self.execution.namespace,
             "wf": self.execution.workflow_id,
             "task": self.task_id,
-            "at": list(self.place),
+            "at": self.place.to_list(),
             "tok": self.token,
             "ref": self.ref,
             "type": self.task_type,
@@ -291,7 +291,7 @@ _TEXT_MAX_CHARS = 10_000
 _REPORTED = frozenset({"IN_PROGRESS", "COMPLETED", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"})
 _REPORT_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "e": lambda value: isinstance(value, str),
-    "task": lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(item) for item in value),
+    "task": lambda value: isinstance(value, list) and len(value) in (2, 3) and all(_is_count(item) for item in value),
     "s": lambda value: value in _REPORTED,
     "op": lambda value: _is_text(value),
     "w": lambda value: _is_text(value),

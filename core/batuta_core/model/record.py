@@ -30,22 +30,31 @@ _KEY_BYTES = 80  # partition key, attribute names and sort key of the item, roug
 
 
 class Ended(NamedTuple):
-    """Where an ended task is written: its scheduling (id, input), its end (status, times), its output."""
+    """Where an ended task is written: its scheduling (id, input), its end (status, times), its output, and the rerun that
+    scheduled it anew."""
 
     number: int
     record: int
     nth: int
     ended_record: int
     output_record: int
+    rerun: int = 0
+
+    @classmethod
+    def at(cls, number: int, place: TaskPlace, ended_record: int, output_record: int) -> Ended:
+        return cls(number, place.record, place.nth, ended_record, output_record, place.rerun)
 
     @property
     def place(self) -> TaskPlace:
-        return TaskPlace(self.record, self.nth)
+        return TaskPlace(self.record, self.nth, self.rerun)
+
+    def to_list(self) -> list[int]:
+        return list(self) if self.rerun else list(self[:-1])
 
     @property
     def records(self) -> frozenset[int]:
         """Where all of it is written."""
-        return frozenset((self.record, self.ended_record, self.output_record))
+        return frozenset((self.record, self.rerun, self.ended_record, self.output_record)) - {0}
 
 
 class Mark(NamedTuple):
@@ -62,6 +71,10 @@ class Tolerated(NamedTuple):
     task_id: str
     status: str
     reason: str | None
+    rerun: int = 0  # of its place
+
+    def to_list(self) -> list[Any]:
+        return list(self) if self.rerun else list(self[:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +147,9 @@ class OpenTask:
             ("n", self.rounds),
             ("since", self.since),
             ("nm", self.task_name),
-            ("fk", list(self.fork) if self.fork else None),
+            ("fk", self.fork.to_list() if self.fork else None),
             ("rd", list(self.reads)),
+            ("re", self.place.rerun),
         ):
             if value:
                 rest[key] = value
@@ -145,7 +159,7 @@ class OpenTask:
             rest["sent"] = 0
         if self.is_leased:
             rest["x"] = 1
-        return [self.number, *self.place, self.scheduled_ms, rest]
+        return [self.number, *self.place.named, self.scheduled_ms, rest]
 
     @classmethod
     def from_list(cls, ref: str, data: list[Any]) -> OpenTask:
@@ -154,7 +168,7 @@ class OpenTask:
         return cls(
             ref=ref,
             number=number,
-            place=TaskPlace(record, nth),
+            place=TaskPlace(record, nth, get("re", 0)),
             status=TaskStatus(get("s", "SCHEDULED")),
             attempt=get("a", 1),
             scheduled_ms=scheduled_ms,
@@ -182,6 +196,15 @@ class OpenTask:
             fork=TaskPlace(*rest["fk"]) if "fk" in rest else None,
             reads=tuple(get("rd", ())),
         )
+
+
+class HeldFailure(NamedTuple):
+    """A task that ended badly while its execution was paused: what that means is decided when it is resumed."""
+
+    task: OpenTask  # as it was last
+    status: TaskStatus
+    reason: str | None
+    ended: Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,15 +272,21 @@ class Head:
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
     has_forked: bool = False  # a dynamic fork has run: the next one names its branches otherwise
+    input_record: int = 0  # the record of the rerun that brought another input; 0: the first record has it
+    life: int = 0  # the record that began the present run: a retry, restart or rerun; 0: the first record did
+    skipped: Mapping[str, Ended] = field(default_factory=dict)  # tasks that the flow steps over, by reference name
+    passed: tuple[str, ...] = ()  # what follows a task that was retried after the flow had gone on without it
+    todo: tuple[tuple[str, tuple[str, ...]], ...] = ()  # paused: where the flow goes on, and what the task there does not see
+    held: tuple[HeldFailure, ...] = ()  # paused: what failed meanwhile
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
         if self.open:
             out["open"] = {ref: task.to_list() for ref, task in self.open.items()}
         if self.ended:
-            out["ended"] = {ref: list(place) for ref, place in self.ended.items()}
+            out["ended"] = {ref: place.to_list() for ref, place in self.ended.items()}
         if self.last_task:
-            out["lt"] = list(self.last_task)
+            out["lt"] = self.last_task.to_list()
         if self.mark:
             out["mark"] = list(self.mark)
         if about := self.about.to_dict():
@@ -268,8 +297,14 @@ class Head:
             ("vars", self.variables_record),
             ("out", self.output_record),
             ("failed", list(self.failed_refs)),
-            ("tol", [list(item) for item in self.tolerated]),
+            ("tol", [item.to_list() for item in self.tolerated]),
             ("last", [command.to_dict() for command in self.last]),
+            ("inrec", self.input_record),
+            ("life", self.life),
+            ("skip", {ref: place.to_list() for ref, place in self.skipped.items()}),
+            ("passed", list(self.passed)),
+            ("todo", [[ref, list(hidden)] for ref, hidden in self.todo]),
+            ("held", [_held_list(item) for item in self.held]),
         ):
             if value:
                 out[key] = value
@@ -307,7 +342,22 @@ class Head:
             guards=_pair(get("guards", (0, 0))),
             burst=_pair(get("burst", (0, 0))),
             has_forked="forked" in data,
+            input_record=get("inrec", 0),
+            life=get("life", 0),
+            skipped={ref: Ended(*item) for ref, item in get("skip", {}).items()},
+            passed=tuple(get("passed", ())),
+            todo=tuple((ref, tuple(hidden)) for ref, hidden in get("todo", ())),
+            held=tuple(_held_from_list(item) for item in get("held", ())),
         )
+
+
+def _held_list(held: HeldFailure) -> list[Any]:
+    return [held.task.ref, held.task.to_list(), held.status.value, held.reason, held.ended.to_list()]
+
+
+def _held_from_list(data: list[Any]) -> HeldFailure:
+    ref, task, status, reason, ended = data
+    return HeldFailure(OpenTask.from_list(ref, task), TaskStatus(status), reason, Ended(*ended))
 
 
 # Attributes of TaskExecution that a change may set, with their key in the record. A key is never reused.

@@ -69,4 +69,5 @@ def _checked(keys: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _task_text(execution: ExecutionId, place: TaskPlace, attempt: int) -> str:
-    return f"task\x00{execution}\x00{place.record}\x00{place.nth}\x00{attempt}"
+    rerun = f"\x00{place.rerun}" if place.rerun else ""
+    return f"task\x00{execution}\x00{place.record}\x00{place.nth}\x00{attempt}{rerun}"

@@ -73,6 +73,15 @@ class StartWorkflowBody(Body):
         )
 
 
+class RerunBody(Body):
+    """Without a task's id it runs again from the start. ``reRunFromWorkflowId`` says what the path says."""
+
+    task_id: Text = Field(None, alias="reRunFromTaskId")
+    task_input: Payload = Field(None, alias="taskInput")
+    workflow_input: Payload = Field(None, alias="workflowInput")
+    correlation_id: Text = Field(None, alias="correlationId")
+
+
 class LogBody(Body):
     log: Text = ""
     created_time: int | None = Field(None, alias="createdTime")

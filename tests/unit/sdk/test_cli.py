@@ -94,6 +94,30 @@ def test_list_terminate_and_tasks(stub: StubServer, capsys: pytest.CaptureFixtur
     assert "2026-11-21 10:00:00  a line" in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "target", "body"),
+    [
+        (["pause", "w1"], "PUT /api/workflow/w1/pause", None),
+        (["resume", "w1"], "PUT /api/workflow/w1/resume", None),
+        (["retry", "w1"], "POST /api/workflow/w1/retry", None),
+        (["restart", "w1"], "POST /api/workflow/w1/restart", None),
+        (["restart", "w1", "--latest"], "POST /api/workflow/w1/restart?useLatestDefinitions=true", None),
+        (["rerun", "w1"], "POST /api/workflow/w1/rerun", {}),
+        (
+            ["rerun", "w1", "--task", "t1", "--task-input", '{"a": 1}', "--input", "{}"],
+            "POST /api/workflow/w1/rerun",
+            {"reRunFromTaskId": "t1", "taskInput": {"a": 1}, "workflowInput": {}},
+        ),
+        (["skip", "w1", "pay"], "PUT /api/workflow/w1/skiptask/pay", None),
+    ],
+)
+def test_operations_go_where_conductor_has_them(stub: StubServer, arguments: list[str], target: str, body: Any) -> None:
+    stub.will(Answer(body=b"w1"))
+    assert run(stub, "workflow", *arguments) == 0
+    assert stub.targets() == [target]
+    assert (stub.asked[0].body or None) == (body or None)
+
+
 def test_errors_say_what_is_wrong_and_what_to_do(stub: StubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     body = {
         "code": "invalid_input",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.unit.sdk.stub import EXECUTION, TASK, Answer, Asked, StubServer
 
-from batuta import AsyncClient, Client, PayloadTooLarge, TaskStatus, WaitTimeout, WorkflowStatus, calls, waiting
+from batuta import AsyncClient, Client, PayloadTooLarge, TaskStatus, WaitTimeout, WorkflowStatus, calls, operations, waiting
 
 SUMMARY = {
     "workflowId": "w1",
@@ -26,6 +26,7 @@ SUMMARY = {
     "reasonForIncompletion": "no",
 }
 PAGE = {"totalHits": 1, "results": [TASK]}
+BULK = {"bulkSuccessfulResults": ["w1"], "bulkErrorResults": {"w2": "No such workflow found by id: w2"}}
 ROUTES: list[tuple[Callable[[Any], Any], str, Any, Any]] = [
     (lambda c: c.server_info(), "GET /api/batuta", None, {"stage": "dev", "region": "r", "endpoint": "e", "version": "1"}),
     (lambda c: c.register_workflow({"name": "n"}), "POST /api/metadata/workflow?overwrite=true", {"name": "n"}, b""),
@@ -66,6 +67,27 @@ ROUTES: list[tuple[Callable[[Any], Any], str, Any, Any]] = [
         None,
         {"totalHits": 1, "results": [SUMMARY]},
     ),
+    (lambda c: c.pause("w1"), "PUT /api/workflow/w1/pause", None, b""),
+    (lambda c: c.resume("w1"), "PUT /api/workflow/w1/resume", None, b""),
+    (lambda c: c.retry("w1"), "POST /api/workflow/w1/retry", None, b""),
+    (lambda c: c.restart("w1"), "POST /api/workflow/w1/restart", None, b""),
+    (lambda c: c.restart("w1", is_latest=True), "POST /api/workflow/w1/restart?useLatestDefinitions=true", None, b""),
+    (lambda c: c.rerun("w1"), "POST /api/workflow/w1/rerun", {}, b"w1"),
+    (
+        lambda c: c.rerun("w1", from_task_id="t1", task_input={"a": 1}, workflow_input={}, correlation_id="c"),
+        "POST /api/workflow/w1/rerun",
+        {"reRunFromTaskId": "t1", "taskInput": {"a": 1}, "workflowInput": {}, "correlationId": "c"},
+        b"w1",
+    ),
+    (lambda c: c.skip_task("w1", "pay/ment"), "PUT /api/workflow/w1/skiptask/pay%252Fment", None, b""),
+    (lambda c: c.update_variables("w1", {"k": 1}), "POST /api/workflow/w1/variables", {"k": 1}, b""),
+    (lambda c: c.reset_callbacks("w1"), "POST /api/workflow/w1/resetcallbacks", None, b""),
+    (lambda c: c.pause_all(["w1"]), "PUT /api/workflow/bulk/pause", ["w1"], BULK),
+    (lambda c: c.resume_all(["w1"]), "PUT /api/workflow/bulk/resume", ["w1"], BULK),
+    (lambda c: c.retry_all(["w1"]), "POST /api/workflow/bulk/retry", ["w1"], BULK),
+    (lambda c: c.restart_all(["w1"], is_latest=True), "POST /api/workflow/bulk/restart?useLatestDefinitions=true", ["w1"], BULK),
+    (lambda c: c.terminate_all(["w1"], "why"), "POST /api/workflow/bulk/terminate?reason=why", ["w1"], BULK),
+    (lambda c: c.delete_all(["w1"]), "DELETE /api/workflow/bulk/remove?archiveWorkflow=false", ["w1"], BULK),
     (lambda c: c.terminate("w1", "why not"), "DELETE /api/workflow/w1?reason=why+not", None, b""),
     (lambda c: c.terminate("w1"), "DELETE /api/workflow/w1", None, b""),
     (lambda c: c.delete("w1"), "DELETE /api/workflow/w1/remove?archiveWorkflow=false", None, b""),
@@ -144,8 +166,9 @@ def test_every_call_goes_where_conductor_has_it(stub: StubServer, ask: Any, targ
 def test_no_call_is_missing_from_either_client_or_from_the_test_above(stub: StubServer) -> None:
     described = {
         name
-        for name, value in vars(calls).items()
-        if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == "batuta.calls"
+        for module in (calls, operations)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
     }
     methods = described - {"report_task"} | {"start_and_wait", "wait", "iterate_tasks", "iterate_executions"}
     for client in (Client, AsyncClient):
@@ -167,6 +190,12 @@ def test_methods_keep_their_signature_and_text() -> None:
     assert "idempotency_key" in inspect.signature(Client.start).parameters
     assert "RETURN_EXISTING" not in (Client.start.__doc__ or "")
     assert "Starts an execution" in (AsyncClient.start.__doc__ or "")
+
+
+def test_a_bulk_result_says_what_was_done_and_why_not(stub: StubServer, client: Client) -> None:
+    stub.will(Answer(body=BULK))
+    found = client.pause_all(["w1", "w2"])
+    assert (found.done, found.errors) == (("w1",), {"w2": "No such workflow found by id: w2"})
 
 
 def test_results_are_typed(stub: StubServer, client: Client) -> None:

@@ -47,7 +47,8 @@ def is_for_the_api(event: Event) -> bool:
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_a_token_is_proof_for_what_workers_may_say_and_for_nothing_else(event: Event) -> None:
-    text = InboxMessage(execution=EXECUTION, event=event, token=SIGNER.task_token(EXECUTION, PLACE, 1), attempt=1).to_text()
+    token = SIGNER.task_token(EXECUTION, getattr(event, "place", None) or PLACE, 1)
+    text = InboxMessage(execution=EXECUTION, event=event, token=token, attempt=1).to_text()
     if isinstance(event, FROM_WORKERS) and is_for_the_api(event):
         with pytest.raises(NotOurs):
             InboxMessage.parse(text, SIGNER)

@@ -19,7 +19,21 @@ from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import About, Ended, Head, Mark, OpenTask, Record, TaskChange, Tolerated, guarded, needs_first, pack, unpack
+from batuta_core.model.record import (
+    About,
+    Ended,
+    Head,
+    HeldFailure,
+    Mark,
+    OpenTask,
+    Record,
+    TaskChange,
+    Tolerated,
+    guarded,
+    needs_first,
+    pack,
+    unpack,
+)
 
 T = 1_764_000_000_000
 BARE = Head(status=WorkflowStatus.RUNNING, definition="hash", created_ms=T)
@@ -62,7 +76,7 @@ FULL = Head(
     ended_ms=T + 2,
     task_count=9,
     open={ODD: FULL_TASK},
-    ended={"a": Ended(1, 1, 0, 2, 2)},
+    ended={"a": Ended(1, 1, 0, 2, 2), "b": Ended(2, 1, 1, 7, 7, 5)},
     last_task=Ended(1, 1, 0, 2, 2),
     variables_record=3,
     output_record=4,
@@ -78,11 +92,17 @@ FULL = Head(
     ),
     reason=ODD,
     failed_refs=("a", ODD),
-    tolerated=(Tolerated("a", "id", "FAILED", None), Tolerated("b", "id", "TIMED_OUT", ODD)),
+    tolerated=(Tolerated("a", "id", "FAILED", None), Tolerated("b", "id", "TIMED_OUT", ODD, 5)),
     last=tuple(COMMANDS),
     guards=(1, 7),
     burst=(29_400_000, 3),
     has_forked=True,
+    input_record=6,
+    life=5,
+    skipped={ODD: Ended(2, 1, 1, 2, 2)},
+    passed=("a", ODD),
+    todo=(("b", ("a", ODD)), ("c", ())),
+    held=(HeldFailure(FULL_TASK, TaskStatus.FAILED, None, Ended(9, 3, 1, 4, 4, 9)),),
 )
 
 

@@ -21,6 +21,7 @@ def test_a_token_is_good_for_one_attempt_of_one_task_of_one_execution() -> None:
         (EXECUTION, PLACE, 2),
         (EXECUTION, TaskPlace(31, 1), 1),
         (EXECUTION, TaskPlace(3, 11), 1),
+        (EXECUTION, TaskPlace(*PLACE.named, 9), 1),
         (ExecutionId("other", EXECUTION.workflow_id), PLACE, 1),
         (ExecutionId("default", "0188bd2e-e01a-4f0e-9a3c-0123456789ac"), PLACE, 1),
     ]

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.event import (
+    CallbacksReset,
     Event,
     QueueMade,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
     TaskPlace,
+    TaskSkipped,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
+    VariablesUpdated,
     WorkflowBroken,
+    WorkflowPaused,
     WorkflowRemoved,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
+    WorkflowRetried,
     WorkflowStarted,
     WorkflowTerminated,
 )
@@ -77,6 +85,16 @@ EVENTS: list[Event] = [
     WorkflowTerminated(op="o", reason="", is_failure_workflow_wanted=True),
     WorkflowRemoved(op="o"),
     WorkflowBroken(op="o", reason=ODD),
+    WorkflowPaused(op="o"),
+    WorkflowResumed(op="o"),
+    WorkflowRetried(op="o"),
+    WorkflowRestarted(op="o", definition="hash"),
+    WorkflowRerun(op="o"),
+    WorkflowRerun(op="o", place=TaskPlace(3, 1, 9), task_input={"a": ODD}, input=PayloadRef("key", 40_000), correlation_id=""),
+    TaskSkipped(op="o", ref=ODD),
+    VariablesUpdated(op="o", variables={ODD: 1}),
+    CallbacksReset(op="o"),
+    TaskUpdated(place=TaskPlace(3, 1, 9), status=TaskStatus.COMPLETED),
 ]
 
 COMMANDS: list[Command] = [

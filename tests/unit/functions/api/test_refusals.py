@@ -27,6 +27,7 @@ class Case(NamedTuple):
     says: str
 
 
+REFUSED = (409, "operation_refused")
 INVALID, NO_WORKFLOW, NO_TASK = (400, "invalid_input"), (404, "workflow_not_found"), (404, "task_not_found")
 NO_DEFINITION, NO_TASK_DEFINITION = (404, "workflow_definition_not_found"), (404, "task_definition_not_found")
 NO_WORKFLOW_SAYS = f"No such workflow found by id: {UNKNOWN}"
@@ -103,6 +104,32 @@ CASES = [
     Case("DELETE", "/api/workflow/{w}/remove?archiveWorkflow=x", None, *INVALID, "archiveWorkflow"),
     Case("DELETE", f"/api/workflow/{UNKNOWN}/terminate-remove", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
     Case("DELETE", "/api/workflow/{done}/terminate-remove", None, 409, "operation_refused", "Cannot terminate"),
+    # Operations at each status: test_operations.py.
+    Case("PUT", "/api/workflow/{done}/pause", None, *REFUSED, "has ended, status cannot be updated"),
+    Case("PUT", "/api/workflow/{w}/resume", None, *REFUSED, "is not PAUSED so cannot resume"),
+    Case("POST", "/api/workflow/{w}/retry", None, 404, "not_ended_yet", "Workflow is still running.  status=RUNNING"),
+    Case("POST", "/api/workflow/{w}/restart", None, *REFUSED, "is not in terminal state, unable to restart"),
+    Case("POST", "/api/workflow/{done}/restart?useLatestDefinitions=perhaps", None, *INVALID, "useLatestDefinitions"),
+    Case("POST", "/api/workflow/{w}/rerun", {}, *REFUSED, "is not in terminal state, unable to rerun"),
+    Case("POST", "/api/workflow/{done}/rerun", {"reRunFromTaskId": "x"}, *INVALID, "Task x not found"),
+    Case("POST", "/api/workflow/{done}/rerun", {"taskInput": 1}, *INVALID, "taskInput"),
+    Case("PUT", "/api/workflow/{w}/skiptask/pack", None, *REFUSED, "has already been processed"),
+    Case("POST", "/api/workflow/{done}/resetcallbacks", None, *REFUSED, "Workflow is in terminal state. Status = COMPLETED"),
+    Case("POST", "/api/workflow/{done}/variables", {"a": 1}, *REFUSED, "Workflow is in terminal state. Status = COMPLETED"),
+    Case("POST", "/api/workflow/{w}/variables", [], *INVALID, "must be a JSON object"),
+    *(
+        Case(method, f"/api/workflow/bulk/{name}", [], *INVALID, "WorkflowIds list cannot be null.")
+        for method, name in (
+            ("PUT", "pause"),
+            ("PUT", "resume"),
+            ("POST", "restart"),
+            ("POST", "retry"),
+            ("POST", "terminate"),
+            ("POST", "search"),
+            ("DELETE", "remove"),
+            ("DELETE", "terminate-remove"),
+        )
+    ),
     Case("GET", "/api/tasks/poll/batch/pack?count=101", None, *INVALID, "between 0 and 100"),
     Case("GET", "/api/tasks/poll/batch/pack?count=-1", None, *INVALID, "between 0 and 100"),
     Case("GET", "/api/tasks/poll/batch/pack?timeout=5001", None, *INVALID, "cannot be more than 5 seconds"),
