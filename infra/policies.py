@@ -67,7 +67,8 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.DECIDER_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
-        allow("sqs", _SEND, arns.task_queues()),
+        allow("sqs", (*_SEND, "CreateQueue"), arns.task_queues()),  # of the inline definitions that tasks bring along
+        allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
         allow("sqs", _SWEEP, [arns.queue(queue) for queue in (layout.DEAD_LETTERS, layout.FIFO_DEAD_LETTERS, layout.TASK_DEAD_LETTERS)]),
         *_payloads(arns),
         _token_keys(arns),

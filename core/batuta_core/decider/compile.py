@@ -109,7 +109,7 @@ class _Compiler:
         kind = task_type(task["type"])
         definition = TaskDefinition.from_dict(task["taskDefinition"])
         defaults = definition.input_template if kind.has_input_template else _NO_TEMPLATE
-        inputs = {**defaults, **task["inputParameters"]}
+        inputs = {**defaults, **kind.input_parameters(task)}
         retry_limit = task.get("retryCount")
         node = Node(
             ref=task["taskReferenceName"],

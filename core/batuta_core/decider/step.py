@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import timeout, view
+from batuta_core.decider import lives, timeout, view
 from batuta_core.decider.expression.template import Template
-from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
+from batuta_core.decider.known import FoundDefinition, Known, Language, Missing, Needs, NotStartable, Script, ScriptResult, Wanted
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
+from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
@@ -64,6 +64,8 @@ class Step:
         self.failed_refs = list(head.failed_refs)
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
+        self.stops = head.stops
+        self.stops_ms = head.stops_ms
         self.todo: deque[tuple[str, frozenset[str]]] = deque()
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
@@ -93,7 +95,9 @@ class Step:
     def task_id_at(self, place: TaskPlace) -> str:
         return ids.task_id(self.execution.workflow_id, place.record, place.nth)
 
-    def open_task(self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> OpenTask:
+    def open_task(
+        self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None, output: Any = None
+    ) -> OpenTask:
         """Adds ``task`` (made with ``new_task``) with its input; ``extra`` are more fields for the execution's view."""
         fields: dict[str, Any] = {"ref": task.ref, "status": task.status}
         if task.attempt > 1:
@@ -109,7 +113,7 @@ class Step:
             fields.update(extra)
         self.task_count = task.number
         self._scheduled_here += 1
-        self.draft.changes.append(TaskChange(task.number, fields, task_input))
+        self.draft.changes.append(TaskChange(task.number, fields, task_input, output))
         return self.keep(node, task)
 
     def new_task(self, node: Node, **fields: Any) -> OpenTask:
@@ -151,6 +155,8 @@ class Step:
         ended = Ended(task.number, *task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
         self._note_ended(task.ref, ended)
+        if task.child and self.graph.node(task.ref).type.runs_child:
+            lives.stop(self, task)
         return ended
 
     def local_task(self, node: Node, status: TaskStatus, task_input: Any, output: Any = None, reason: str | None = None) -> Ended:
@@ -200,6 +206,18 @@ class Step:
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
         return self.known.scripts[script]
+
+    def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:
+        """The definition as it can be started now, or why it cannot."""
+        if wanted not in self.known.definitions:
+            raise Missing(Needs(definitions=frozenset((wanted,))))
+        return self.known.definitions[wanted]
+
+    def known_record(self, seq: int) -> Record:
+        """A record of the journal, whole."""
+        if seq not in self.known.records:
+            raise Missing(Needs(records=frozenset((seq,))))
+        return self.known.records[seq]
 
     def field(self, root: str, name: str) -> Any:
         if root == "workflow":

@@ -51,14 +51,19 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
     if not node.type.is_worker:  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
         if task.due_ms:
             yield Due(task.due_ms, Deadline.DUE)
-        return
+        if task.child:
+            yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)
+        if not node.type.is_limited:
+            return
     if limits.policy is not TimeoutPolicy.ALERT_ONLY:
         if limits.total_ms:
             yield Due(_total_at_ms(task, limits.total_ms), Deadline.TOTAL)
         if limits.task_ms and task.started_ms:
             yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
-        if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
+        if limits.poll_ms and task.status is TaskStatus.SCHEDULED and node.type.is_worker:
             yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
+    if not node.type.is_worker:
+        return
     if task.status is TaskStatus.SCHEDULED:
         yield Due(task.sent_ms + RESEND_MS if task.sent_ms else task.due_ms - DELAY_MAX_MS, Deadline.DELIVERY)
     elif limits.response_ms:

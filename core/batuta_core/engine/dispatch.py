@@ -1,4 +1,4 @@
-"""Carries out the commands of a committed record: task messages, timers, the failure workflow, the summary, the purge.
+"""Carries out the commands of a committed record: task messages, other executions, timers, the failure workflow, the summary, the purge.
 
 At least once: a crash in between is followed by the same again. Receivers drop repeats by id.
 The summary comes last: where an API call's guard watches over the record, the summary also says that this is done.
@@ -12,12 +12,21 @@ from dataclasses import replace
 
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.view import scheduling_change
-from batuta_core.engine import timers
+from batuta_core.engine import child, timers
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import (
+    ArmTimer,
+    ChildCommand,
+    Command,
+    EnqueueTask,
+    Purge,
+    StartChild,
+    StartFailureWorkflow,
+    WriteSummary,
+)
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage
@@ -29,8 +38,9 @@ from batuta_core.model.record import Head, OpenTask, Record
 def open_commands(head: Head) -> tuple[Command, ...]:
     """What ``head`` still relies on: dispatched again whenever it is not certain that it was."""
     tasks = [EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms) for task in head.open.values() if _is_queued(task)]
+    children = [StartChild(place=task.place, ref=task.ref, definition=task.child) for task in head.open.values() if task.child]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
-    return (*tasks, *timer, *(head.last or (WriteSummary(),)))
+    return (*tasks, *children, *head.stops, *timer, *(head.last or (WriteSummary(),)))
 
 
 def _is_queued(task: OpenTask) -> bool:
@@ -44,6 +54,7 @@ def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Ite
     """
     wanted = list(dict.fromkeys(commands))
     _enqueue(ports, execution, newest, [command for command in wanted if isinstance(command, EnqueueTask)])
+    child.send(ports, execution, newest, [command for command in wanted if isinstance(command, ChildCommand)])
     for command in wanted:
         if isinstance(command, ArmTimer) and newest.head.mark and newest.head.mark.timer == command.timer:
             timers.arm(ports, execution, command.timer, command.due_ms)
@@ -156,6 +167,7 @@ def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched:
         ended_ms=head.ended_ms,
         correlation_id=about.correlation_id,
         request_id=about.request_id,
+        parent_workflow_id=about.parent.workflow_id if about.parent else None,
         trigger=about.trigger,
         priority=about.priority,
         reason=head.reason,

@@ -13,7 +13,7 @@ from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.known import Known, Needs, NotStartable
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
-from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
+from batuta_core.model.event import ChildEnded, Event, StoppedByParent, TaskUpdated, WorkflowStarted
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record
@@ -112,7 +112,7 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
         content_hash = newest.head.definition
     else:
         first = events[0]
-        if not isinstance(first, WorkflowStarted):
+        if not isinstance(first, WorkflowStarted | StoppedByParent):
             raise ValueError(f"an execution begins with {type(first).__name__}")
         content_hash = first.definition
     graph = graph_of(ports, execution.namespace, content_hash)
@@ -197,4 +197,4 @@ def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:
 def _event_with(event: Event, slot: Callable[[Any], Any]) -> Event:
     if isinstance(event, WorkflowStarted):
         return replace(event, input=slot(event.input))
-    return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated) else event
+    return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated | ChildEnded) else event

@@ -22,6 +22,7 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
     """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
     node = graph.node(task.ref)
     is_worker = node.type.is_worker
+    output = resolve(task.output) or {}
     waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
     return {
         "taskType": task.task_type,
@@ -46,7 +47,7 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
         "workflowType": workflow.name,
         "taskId": task.task_id,
         "callbackAfterSeconds": task.callback_after_s,
-        "outputData": resolve(task.output) or {},
+        "outputData": output,
         "workflowTask": node.task,
         "taskDefinition": node.task["taskDefinition"],
         "rateLimitPerFrequency": 0,
@@ -63,8 +64,14 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, graph: Graph, re
             workerId=task.worker_id,
             domain=task.domain,
             retriedTaskId=task.retried_task_id,
+            subWorkflowId=_child_id(output),
         ),
     }
+
+
+def _child_id(output: Mapping[str, Any]) -> str | None:
+    found = output.get("subWorkflowId")
+    return found if isinstance(found, str) else None
 
 
 def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:

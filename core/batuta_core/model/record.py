@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from batuta_core.model.command import Command, command_from_dict
+from batuta_core.model.command import Command, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.event import Event, TaskPlace, event_from_dict
+from batuta_core.model.event import Event, ParentTask, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import get_slot, put_slot
 
@@ -85,6 +85,8 @@ class OpenTask:
     lost: int = 0  # leases lost in earlier messages
     sends: int = 0  # how often the attempt has gone back to its queue, each time in a new message
     handed_back: tuple[str, ...] = ()  # the ops of the hand-backs among the receives of the present message
+    child: str = ""  # another execution runs for this task: its definition's content hash
+    life: int = 1  # the life of the child that counts, named by the child's record that began it
 
     @property
     def first_scheduled_ms(self) -> int:
@@ -113,9 +115,12 @@ class OpenTask:
             ("l", self.lost),
             ("r", self.sends),
             ("h", list(self.handed_back)),
+            ("ch", self.child),
         ):
             if value:
                 rest[key] = value
+        if self.life != 1:
+            rest["li"] = self.life
         if self.sent_ms and self.sent_ms == self.scheduled_ms:
             rest["sent"] = 0
         if self.is_leased:
@@ -149,6 +154,8 @@ class OpenTask:
             lost=get("l", 0),
             sends=get("r", 0),
             handed_back=tuple(get("h", ())),
+            child=get("ch", ""),
+            life=get("li", 1),
         )
 
 
@@ -163,6 +170,7 @@ class About:
     task_to_domain: Mapping[str, str] = field(default_factory=dict)
     failed_workflow_id: str | None = None
     retention_s: int = 0
+    parent: ParentTask | None = None
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -173,6 +181,7 @@ class About:
             ("domains", dict(self.task_to_domain)),
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
+            ("parent", list(self.parent or ())),
         ):
             if value:
                 out[key] = value
@@ -190,6 +199,7 @@ class About:
             task_to_domain=data.get("domains", {}),
             failed_workflow_id=data.get("of"),
             retention_s=data.get("keep", 0),
+            parent=ParentTask(*data["parent"]) if "parent" in data else None,
         )
 
 
@@ -214,6 +224,9 @@ class Head:
     failed_refs: tuple[str, ...] = ()
     tolerated: tuple[Tolerated, ...] = ()
     last: tuple[Command, ...] = ()  # an ended execution's last commands
+    life: int = 1  # the record that began the present run between retries and restarts
+    stops: tuple[StopChild, ...] = ()  # whatever the status: children told to end whose end has not been heard
+    stops_ms: int = 0  # when the stops were last sent
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
 
@@ -237,11 +250,15 @@ class Head:
             ("failed", list(self.failed_refs)),
             ("tol", [list(item) for item in self.tolerated]),
             ("last", [command.to_dict() for command in self.last]),
+            ("stops", [command.to_dict() for command in self.stops]),
+            ("ts", self.stops_ms),
         ):
             if value:
                 out[key] = value
         if self.reason is not None:
             out["why"] = self.reason
+        if self.life != 1:
+            out["life"] = self.life
         if self.guards[1]:
             out["guards"] = list(self.guards)
         if self.burst[1]:
@@ -269,6 +286,9 @@ class Head:
             failed_refs=tuple(get("failed", ())),
             tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
             last=tuple(command_from_dict(item) for item in get("last", ())),
+            life=get("life", 1),
+            stops=tuple(StopChild.from_dict(item) for item in get("stops", ())),
+            stops_ms=get("ts", 0),
             guards=_pair(get("guards", (0, 0))),
             burst=_pair(get("burst", (0, 0))),
         )
