@@ -86,6 +86,12 @@ class Interpreter:
 
     def inputs_of(self, task: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = compile_template(task["inputParameters"]).resolve(self)
+        if task["type"] == "SUB_WORKFLOW":
+            param = task["subWorkflowParam"]
+            inline = param.get("workflowDefinition")
+            asked = {"subWorkflowName": param["name"], "subWorkflowVersion": None if inline else param["version"]}
+            nothing = dict.fromkeys(("subWorkflowTaskToDomain", "priority", "idempotencyKey", "idempotencyStrategy"))
+            return {**asked, **nothing, "subWorkflowDefinition": inline, "workflowInput": found}
         return found
 
     def walk(self, tasks: Sequence[Mapping[str, Any]], hidden: set[str] | None = None) -> None:
@@ -136,6 +142,8 @@ class Interpreter:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
                 inputs = self.inputs_of(task)
+                if task["type"] == "SUB_WORKFLOW":
+                    inputs = {**inputs["workflowInput"], **inputs}
                 continue
             if is_bad and not task["optional"] and not task["permissive"]:
                 self.note(task, inputs, attempt, ending.status, ending.output)

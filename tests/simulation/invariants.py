@@ -10,6 +10,9 @@ from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.event import (
+    ChildBegan,
+    ChildEnded,
+    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskPlace,
@@ -183,7 +186,7 @@ def only_lost_leases_count(world: World, execution: ExecutionId, records: list[R
             if isinstance(event, TaskHandedBack):
                 backs.setdefault(ids.task_id(execution.workflow_id, *event.place), set()).add(event.op)
     for task in folded.tasks:
-        if task.status is TaskStatus.FAILED and "its workers died" in (task.reason or "") and task.attempt == _attempts(folded, task.ref):
+        if task.status is TaskStatus.FAILED and (task.reason or "").startswith("its workers died") and task.attempt == _attempts(folded, task.ref):
             taken = sum(count for text, count in world.queues.receives.items() if task.task_id in text and '"att"' in text)
             given_back = len(backs.get(task.task_id, ()))
             require(taken - given_back >= LOST_LEASES_MAX, "hand-backs never count as lost leases", execution, task, taken, given_back)
@@ -230,7 +233,7 @@ def journal_is_right(
                 wanted_input,
             )
     got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in folded.tasks]
-    cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated)), None)
+    cut = next((e for record in records for e in record.events if isinstance(e, WorkflowTerminated | StoppedByParent)), None)
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
@@ -257,6 +260,23 @@ def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecuti
         task.input, task.output = load(task.input), load(task.output)
 
 
+STARTING = ("SUB_WORKFLOW", "START_WORKFLOW")
+_OF_CHILD = {"TERMINATED": "CANCELED"}
+
+
+def _of_child(
+    execution: ExecutionId, record: Record, event: ChildEnded | ChildBegan, by_id: Mapping[str, TaskExecution]
+) -> tuple[TaskExecution, Ending] | None:
+    """The task that this ended, and how. None: it was over."""
+    task = by_id[ids.task_id(execution.workflow_id, *event.place)]
+    if isinstance(event, ChildBegan):
+        return task, Ending("COMPLETED", dict(task.output or {}))
+    index = record.events.index(event)
+    if not any(change.number == task.number and change.output_event == index for change in record.changes):
+        return None
+    return task, Ending(_OF_CHILD.get(event.status.value, event.status.value), dict(task.output or {}), event.reason)
+
+
 def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any) -> dict[tuple[str, int], Ending]:
     """How each attempt ended by the journal. What a worker reported must be what its function does."""
     by_id = {task.task_id: task for task in folded.tasks}
@@ -273,11 +293,14 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
                 call = calls.get(task.task_id, 0)
                 if event.status is TaskStatus.IN_PROGRESS:
                     calls[task.task_id] = call + 1
-                elif task.task_type != "WAIT":
+                elif task.task_type != "WAIT" and task.task_type not in STARTING:
                     said = outcome(task.ref, task.attempt)
                     require((event.status, output_of(event, task)) in said, "a result is what the worker said", execution, event, said)
                 if event.status is not TaskStatus.IN_PROGRESS:
-                    found[task.ref, task.attempt] = Ending(event.status.value, output_of(event, task), event.reason)
+                    said_output = dict(task.output or {}) if task.task_type in STARTING else output_of(event, task)
+                    found[task.ref, task.attempt] = Ending(event.status.value, said_output, event.reason)
+            if isinstance(event, ChildEnded | ChildBegan) and (ending := _of_child(execution, record, event, by_id)):
+                found[ending[0].ref, ending[0].attempt] = ending[1]
     end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:
@@ -285,7 +308,7 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
             (task.ref, task.attempt) not in found
             and task.status.is_terminal
             and task.status is not TaskStatus.CANCELED
-            and (by_system or task.task_type == "WAIT")
+            and (by_system or task.task_type in ("WAIT", *STARTING))
         ):
             shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"
             ends = end.status.value if end and end.reason and end.reason == task.reason else None

@@ -41,8 +41,8 @@ def stop(step: Step, task: OpenTask) -> None:
     """``task`` is over before its child's end was heard."""
     command = StopChild(place=task.place, definition=task.child, life=task.life)
     step.command(command)
+    step.stops_ms = step.stops_ms if step.stops else step.now_ms
     step.stops = (*step.stops, command)
-    step.stops_ms = step.now_ms
 
 
 def hear(step: Step, place: TaskPlace, life: int) -> bool:

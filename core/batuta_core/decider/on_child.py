@@ -71,10 +71,10 @@ def _open_at(step: Step, place: TaskPlace) -> OpenTask | None:
 
 def _output(step: Step, task: OpenTask, event: ChildEnded, event_index: int) -> tuple[Any, int]:
     """The child's output joins what somebody reported of the task meanwhile."""
-    if task.output_record == task.place.record:  # nothing but the child's id, which the event says, too
+    if not task.calls:  # else there is nothing but the child's id, which the event says, too
         return None, event_index
-    old = step.reader.payload(output_in(step.reader.record(task.output_record), task.number)) if task.output_record else {}
-    return ({**old, **(step.reader.payload(event.output) or {})}, -1) if old else (None, event_index)
+    old = step.reader.payload(output_in(step.reader.record(task.output_record), task.number))
+    return {**(old or {}), **(step.reader.payload(event.output) or {})}, -1
 
 
 def _cleared(task: OpenTask) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph
+from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
 from batuta_core.decider.view import scheduling_change
@@ -145,7 +146,8 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     event = ChildEnded(
         place=parent.place, status=command.status, life=command.life, reason=_reason(execution, newest, graph, command.status)
     )
-    output = {**_output(ports, execution, newest), CHILD_ID: execution.workflow_id}
+    output = {key: value for key, value in _output(ports, execution, newest).items() if key != FAILURE_WORKFLOW_KEY}
+    output[CHILD_ID] = execution.workflow_id
     yield _with_payload(ports, target, output, lambda told: replace(event, output=told))
 
 

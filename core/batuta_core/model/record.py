@@ -226,7 +226,7 @@ class Head:
     last: tuple[Command, ...] = ()  # an ended execution's last commands
     life: int = 1  # the record that began the present run between retries and restarts
     stops: tuple[StopChild, ...] = ()  # whatever the status: children told to end whose end has not been heard
-    stops_ms: int = 0  # when the stops were last sent
+    stops_ms: int = 0  # when the first of the stops was last sent
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
 

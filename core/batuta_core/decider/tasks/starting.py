@@ -75,7 +75,11 @@ class StartingTask(TaskType):
         self._schedule(step, node, step.new_task(node, due_ms=due_ms), task_input)
 
     def again(self, step: Step, node: Node, attempt: OpenTask, extra: Mapping[str, Any]) -> None:
-        self._schedule(step, node, attempt, self.task_input(step, node, frozenset()), extra)
+        self._schedule(step, node, attempt, self.input_again(self.task_input(step, node, frozenset())), extra)
+
+    def input_again(self, task_input: dict[str, Any]) -> dict[str, Any]:
+        """The input of an attempt after the first."""
+        return task_input
 
     def _schedule(self, step: Step, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> None:
         if task.due_ms:  # its timer starts it: FIFO queues cannot delay a message

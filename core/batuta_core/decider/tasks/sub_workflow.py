@@ -55,6 +55,9 @@ class SubWorkflow(StartingTask):
         inline = node.task["subWorkflowParam"].get("workflowDefinition")
         return {**found, "subWorkflowDefinition": inline} if isinstance(inline, dict) else found
 
+    def input_again(self, task_input: dict[str, Any]) -> dict[str, Any]:
+        return {**task_input["workflowInput"], **task_input}  # as in Conductor, which evaluates inputParameters into the task's input then
+
     def request(self, task_input: Mapping[str, Any]) -> Request:
         definition, name, given = (task_input.get(key) for key in ("subWorkflowDefinition", "subWorkflowName", "subWorkflowVersion"))
         version = None if given is None else whole_number(given)
