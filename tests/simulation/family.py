@@ -7,7 +7,7 @@ from typing import Any
 
 from batuta_core.decider import lives
 from batuta_core.engine.fetch import read_payload
-from batuta_core.model.command import StartChild, TellParent
+from batuta_core.model.command import StartChild, StartFailureWorkflow, TellParent
 from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent, WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
@@ -153,6 +153,9 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
             wanted = {**kept, CHILD_ID: child.workflow_id}
             require(told == wanted, "the parent's task has its child's output", child, told, wanted)
     is_stopped = any(isinstance(event, StoppedByParent) for record in records for event in record.events)
+    is_handled = any(isinstance(command, StartFailureWorkflow) for command in end.commands)
+    is_stop = any(isinstance(event, StoppedByParent) for event in end.events)
+    require(not (is_handled and is_stop), "a child that its parent stops runs no failure workflow", child)
     has_stop = any(command.place == link.place for record in watcher.records[parent] for command in record.head.stops)
     require(has_stop or not is_stopped, "nobody but its parent stops a child", child)
 

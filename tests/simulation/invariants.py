@@ -186,7 +186,11 @@ def only_lost_leases_count(world: World, execution: ExecutionId, records: list[R
             if isinstance(event, TaskHandedBack):
                 backs.setdefault(ids.task_id(execution.workflow_id, *event.place), set()).add(event.op)
     for task in folded.tasks:
-        if task.status is TaskStatus.FAILED and (task.reason or "").startswith("its workers died") and task.attempt == _attempts(folded, task.ref):
+        if (
+            task.status is TaskStatus.FAILED
+            and (task.reason or "").startswith("its workers died")
+            and task.attempt == _attempts(folded, task.ref)
+        ):
             taken = sum(count for text, count in world.queues.receives.items() if task.task_id in text and '"att"' in text)
             given_back = len(backs.get(task.task_id, ()))
             require(taken - given_back >= LOST_LEASES_MAX, "hand-backs never count as lost leases", execution, task, taken, given_back)
@@ -299,8 +303,8 @@ def _endings(execution: ExecutionId, records: list[Record], folded: WorkflowExec
                 if event.status is not TaskStatus.IN_PROGRESS:
                     said_output = dict(task.output or {}) if task.task_type in STARTING else output_of(event, task)
                     found[task.ref, task.attempt] = Ending(event.status.value, said_output, event.reason)
-            if isinstance(event, ChildEnded | ChildBegan) and (ending := _of_child(execution, record, event, by_id)):
-                found[ending[0].ref, ending[0].attempt] = ending[1]
+            if isinstance(event, ChildEnded | ChildBegan) and (of_child := _of_child(execution, record, event, by_id)):
+                found[of_child[0].ref, of_child[0].attempt] = of_child[1]
     end = next((record.head for record in records if record.head.status.is_terminal), None)  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:

@@ -18,6 +18,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault, Faults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
+from tests.simulation import family_scenarios
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
 from tests.simulation.workload import Workload
@@ -356,4 +357,5 @@ SCENARIOS: list[Scenario] = [
     a_timer_that_the_head_does_not_name_arms_nothing,
     a_message_from_a_slow_clock_proves_its_time,
     an_inputs_own_outputs_live_as_long_as_its_retries,
+    *family_scenarios.SCENARIOS,
 ]

@@ -146,8 +146,9 @@ def freeze(
         if "taskDefinition" not in task:
             registered = task_definitions.get(task["name"]) if _wants_definition(task) else None
             frozen["taskDefinition"] = _ad_hoc_definition(task) if registered is None else dict(registered)
-        if (child := _child_without_version(task)) is not None:
-            frozen["subWorkflowParam"] = {**task["subWorkflowParam"], "version": (versions or {})[child]}
+        child = _child_without_version(task)
+        if versions and child is not None and child in versions:
+            frozen["subWorkflowParam"] = {**task["subWorkflowParam"], "version": versions[child]}
         return frozen
 
     return {**definition, "tasks": freeze_all(definition["tasks"])}
