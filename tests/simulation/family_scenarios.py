@@ -11,6 +11,7 @@ from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.ports import Incoming
 from batuta_core.engine.start import StartRequest, start
+from batuta_core.model.command import TellParent
 from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
@@ -179,6 +180,7 @@ def a_tombstone_answers_with_the_output() -> None:
     family.inbox()
     family.world.now_ms += 300_000  # SQS takes the same message again
     require(family.status(family.parent) == "RUNNING", "the parent has heard nothing", family.head(family.parent))
+    family.world.plain.cache.records.clear()  # whoever answers has not seen the records that are gone
     advance.advance_batch(family.world.plain, started)
     family.settle()
     output = family.watcher.last[family.parent].output
@@ -193,7 +195,34 @@ def a_removed_child_ends_the_task() -> None:
     require(family.status(family.parent) == "TERMINATED", "removal ends the child for its parent, too", family.head(family.parent))
 
 
+def a_removed_child_tells_how_it_had_ended() -> None:
+    """It dies between the record of its end and the message; its user removes it."""
+    family = Family()
+    family.settle()
+    operate.update_by_ref(family.world.plain, family.child, "t", operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 7}))
+    require(len(family.inbox()) == 1, "the child tells its parent", family.child)
+    family.world.now_ms += 300_000  # SQS takes the same message again
+    operate.remove(family.world.plain, family.child, is_archived=True)
+    family.settle()
+    require(family.status(family.parent) == "COMPLETED", "a tombstone keeps what was to be told", family.head(family.parent))
+    output = family.watcher.last[family.parent].output
+    require(output == {"n": 7, "subWorkflowId": family.child.workflow_id}, "with the output", output)
+
+
+def a_failed_child_that_is_terminated_has_one_end() -> None:
+    family = Family()
+    family.settle()
+    operate.update_by_ref(family.world.plain, family.child, "t", operate.TaskReport(status=TaskStatus.FAILED, output={}))
+    operate.terminate(family.world.plain, family.child, "too late")
+    tells = [command for command in family.head(family.child).last if isinstance(command, TellParent)]
+    require([tell.status.value for tell in tells] == ["FAILED"], "the first end of a life counts", tells)
+    family.settle()
+    require(family.status(family.parent) == "FAILED", "for the parent, too", family.head(family.parent))
+
+
 SCENARIOS = [
+    a_removed_child_tells_how_it_had_ended,
+    a_failed_child_that_is_terminated_has_one_end,
     a_stop_before_the_start_begins_an_ended_child,
     an_end_of_an_earlier_life_is_not_heard,
     a_stop_of_an_earlier_life_stops_nothing,

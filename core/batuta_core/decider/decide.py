@@ -127,6 +127,7 @@ def _begin(graph: Graph, execution: ExecutionId, events: Sequence[Event], seq: i
         failed_workflow_id=event.failed_workflow_id,
         retention_s=event.retention_s,
         parent=event.parent,
+        depth=event.depth,
     )
     head = Head(status=WorkflowStatus.RUNNING, definition=graph.hash, created_ms=now_ms, about=about)
     step = Step(graph, execution, head, seq + 1, known, now_ms)

@@ -113,6 +113,7 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         task_to_domain=about.task_to_domain if request.task_to_domain is None else request.task_to_domain,
         retention_s=about.retention_s,
         parent=link if kind.runs_child else None,
+        depth=about.depth + 1 if kind.runs_child else 0,
         starter=None if kind.runs_child else link,
     )
     yield _with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))

@@ -58,6 +58,7 @@ class WorkflowStarted:
     retention_s: int = 0  # 0: kept until somebody deletes it
     parent: ParentTask | None = None  # this is the child that runs for that task
     starter: ParentTask | None = None  # that task asked for it, and is told once it has begun
+    depth: int = 0  # how many parents it has above it
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "started", "op": self.op, "def": self.definition, "name": self.name, "ver": self.version}
@@ -74,6 +75,7 @@ class WorkflowStarted:
             ("keep", self.retention_s),
             ("parent", list(self.parent or ())),
             ("starter", list(self.starter or ())),
+            ("deep", self.depth),
         ):
             if value:
                 out[key] = value
@@ -101,6 +103,7 @@ class WorkflowStarted:
             retention_s=data.get("keep", 0),
             parent=ParentTask(*data["parent"]) if "parent" in data else None,
             starter=ParentTask(*data["starter"]) if "starter" in data else None,
+            depth=data.get("deep", 0),
         )
 
 

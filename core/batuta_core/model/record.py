@@ -171,6 +171,7 @@ class About:
     failed_workflow_id: str | None = None
     retention_s: int = 0
     parent: ParentTask | None = None
+    depth: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -182,6 +183,7 @@ class About:
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
             ("parent", list(self.parent or ())),
+            ("deep", self.depth),
         ):
             if value:
                 out[key] = value
@@ -200,6 +202,7 @@ class About:
             failed_workflow_id=data.get("of"),
             retention_s=data.get("keep", 0),
             parent=ParentTask(*data["parent"]) if "parent" in data else None,
+            depth=data.get("deep", 0),
         )
 
 

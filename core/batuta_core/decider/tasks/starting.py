@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from batuta_core.decider.step import Step
 
 PRIORITY_MAX = 99  # Conductor's range is 0 to 99
+# A workflow that runs itself as its child would go on for ever; and each level adds some 150 bytes to the reason of a failure.
+DEPTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class StartingTask(TaskType):
             wanted = self.request(task_input).wanted
         except Unreadable as error:
             return NotStartable(str(error)), ""
+        if self.runs_child and step.before.about.depth >= DEPTH_MAX:
+            return NotStartable(f"Sub-workflows are nested {DEPTH_MAX} levels deep: no more are started."), ""
         return step.definition(wanted), wanted.key
 
     def _start(self, step: Step, task: OpenTask, wanted: str) -> None:

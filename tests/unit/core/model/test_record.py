@@ -71,6 +71,7 @@ FULL = Head(
         failed_workflow_id="f",
         retention_s=60,
         parent=PARENT,
+        depth=2,
     ),
     life=3,
     stops=(StopChild(place=PLACE, definition="hash"), StopChild(place=PLACE, definition="hash", life=3)),

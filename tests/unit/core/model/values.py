@@ -61,6 +61,7 @@ EVENTS: list[Event] = [
         retention_s=86_400,
         parent=PARENT,
         starter=PARENT,
+        depth=2,
     ),
     WorkflowStarted(op="o", definition="hash", name="w", version=1, input=PayloadRef("key", 40_000)),
     TaskStarted(place=PLACE, op="o"),
