@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.engine import operate, query, requeue, wire
+from batuta_core.engine import signal as signals
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.poll import poll
 from batuta_core.engine.ports import PollData, Ports
@@ -153,9 +154,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
         return json_response(query.workflow_json(ports, execution))
 
     def _signal(execution: ExecutionId, status: str) -> str | None:
-        report = _report(status)
-        graph = graph_of(ports, execution.namespace, operate.require_newest(ports, execution).head.definition)
-        return operate.signal(ports, execution, report, lambda ref: graph.node(ref).type is task_type("WAIT"))
+        return signals.signal(ports, execution, _report(status), task_type("WAIT"))
 
 
 def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:
