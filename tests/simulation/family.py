@@ -146,6 +146,8 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
     output = loaded(world, child, end.output)
     for record, place, event in heard:
         require(event.status is status, "a parent hears how its child ended", child, event, status)
+        is_told_why = (event.reason or "").endswith(f"failure reason: {end.head.reason or 'null'}")
+        require(status is WorkflowStatus.COMPLETED or is_told_why, "a parent hears why its child ended so", child, event, end.head.reason)
         told = loaded(world, parent, event.output)
         is_task_ended = any(change.output_event == place for change in record.changes)
         if is_task_ended and not isinstance(told, PayloadRef) and not isinstance(output, PayloadRef):

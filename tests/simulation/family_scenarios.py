@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 from batuta_core.decider import lives
 from batuta_core.decider.outcome import PURGE_AFTER_MS
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.engine import advance, catalog, operate, timers
-from batuta_core.engine.ports import Incoming
+from batuta_core.engine.ports import Incoming, Queues
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.command import TellParent
-from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent
+from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Head
+from batuta_core.simulator.faults import Crash
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, nothing_is_left, require
@@ -27,14 +30,16 @@ DAY_MS = 24 * 3600 * 1000
 class Family:
     """A parent whose only task runs a child whose only task is a worker's; no worker is there yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, **child: str) -> None:
         self.watcher = Watcher()
         self.world = World(1, on_append=self.watcher)
         task = {"name": "work", "taskReferenceName": "t", "type": "SIMPLE"}
         run = {"name": "run", "taskReferenceName": "s", "type": "SUB_WORKFLOW", "subWorkflowParam": {"name": "child"}}
         # No limits on the worker's task: nothing but the protocol's own timers moves anything.
         catalog.register_tasks(self.world.plain, NAMESPACE, [{"name": "work", "retryCount": 0, "responseTimeoutSeconds": 10**8}])
-        definitions = [{"name": "child", "tasks": [task]}, {"name": "parent", "tasks": [run]}]
+        work: list[dict[str, Any]] = [{"name": name, "tasks": [task]} for name in ("child", "handler")]
+        work[0].update(child)
+        definitions = [*work, {"name": "parent", "tasks": [run]}]
         catalog.register_workflows(self.world.plain, NAMESPACE, definitions, lambda _source: None)
         request = StartRequest(namespace=NAMESPACE, name="parent")
         self.parent = ExecutionId(NAMESPACE, start(request, self.world.plain, lambda _source: None))
@@ -220,7 +225,38 @@ def a_failed_child_that_is_terminated_has_one_end() -> None:
     require(family.status(family.parent) == "FAILED", "for the parent, too", family.head(family.parent))
 
 
+class Gone:
+    """The queues of a process that dies before it sends anything."""
+
+    def __getattr__(self, name: str) -> object:
+        raise Crash(name)
+
+
+def a_stop_outlives_a_crash() -> None:
+    """The decider dies between the record that ends the parent and the stop of its child; the message comes again."""
+    family = Family()
+    family.settle()
+    cut = WorkflowTerminated(op="cut", reason="enough")
+    with contextlib.suppress(Crash):
+        advance.advance(replace(family.world.plain, queues=cast(Queues, Gone())), family.parent, [cut], is_redelivered=False)
+    require(family.status(family.parent) == "TERMINATED", "that is committed", family.head(family.parent))
+    advance.advance(family.world.plain, family.parent, [cut], is_redelivered=True)
+    family.settle()
+    require(family.status(family.child) == "TERMINATED", "the child is stopped all the same", family.head(family.child))
+
+
+def a_stopped_child_runs_no_failure_workflow() -> None:
+    family = Family(failureWorkflow="handler")
+    family.settle()
+    operate.terminate(family.world.plain, family.parent, "enough")
+    family.settle()
+    require(family.status(family.child) == "TERMINATED", "the child is stopped", family.head(family.child))
+    require(len(family.watcher.last) == 2, "and nobody handles that as a failure", family.watcher.last.keys())
+
+
 SCENARIOS = [
+    a_stop_outlives_a_crash,
+    a_stopped_child_runs_no_failure_workflow,
     a_removed_child_tells_how_it_had_ended,
     a_failed_child_that_is_terminated_has_one_end,
     a_stop_before_the_start_begins_an_ended_child,

@@ -86,7 +86,7 @@ def told(step: Step, status: WorkflowStatus) -> tuple[Command, ...]:
     """The last command by which a child tells that this life has ended so. Only a life's first end counts."""
     if step.before.about.parent is None or told_of(step.last, step.before.life):
         return ()
-    return (TellParent(status=status, life=step.before.life),)
+    return (TellParent(status=status, record=step.draft.seq, life=step.before.life),)
 
 
 def told_of(last: tuple[Command, ...], life: int) -> TellParent | None:

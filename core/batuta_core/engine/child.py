@@ -144,27 +144,26 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
         return
     target = _other(execution, parent)
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    event = ChildEnded(
-        place=parent.place, status=command.status, life=command.life, reason=_reason(execution, newest, graph, command.status)
-    )
-    output = {key: value for key, value in _output(ports, execution, newest).items() if key != FAILURE_WORKFLOW_KEY}
+    is_newest = newest.seq == command.record
+    end = newest if is_newest else read_records(ports, execution, [command.record]).get(command.record, newest)  # or a tombstone
+    reason = _reason(execution, end, graph, command.status)
+    event = ChildEnded(place=parent.place, status=command.status, life=command.life, reason=reason)
+    output = {key: value for key, value in _output(ports, execution, end).items() if key != FAILURE_WORKFLOW_KEY}
     output[CHILD_ID] = execution.workflow_id
     yield _with_payload(ports, target, output, lambda told: replace(event, output=told))
 
 
-def _reason(execution: ExecutionId, newest: Record, graph: Graph, status: WorkflowStatus) -> str | None:
+def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowStatus) -> str | None:
     if status is WorkflowStatus.COMPLETED:
         return None
-    shown = "null" if newest.head.reason is None else newest.head.reason
+    shown = "null" if end.head.reason is None else end.head.reason
     return f"Sub workflow {graph.name}.{graph.version}/{execution.workflow_id} failure reason: {shown}"
 
 
-def _output(ports: Ports, execution: ExecutionId, newest: Record) -> dict[str, Any]:
-    """Empty when it is gone: a removed execution is purged, two minutes after it has told its parent."""
-    seq = newest.head.output_record
-    record = newest if newest.seq == seq else read_records(ports, execution, [seq]).get(seq) if seq else None
+def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]:
+    """Empty when it is gone: a large one is deleted with a removed execution, two minutes after that has told its parent."""
     try:
-        return (read_payload(ports, execution, record.output) if record else None) or {}
+        return read_payload(ports, execution, end.output) or {}
     except WorkflowNotFound:
         return {}
 

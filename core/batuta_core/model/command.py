@@ -110,20 +110,21 @@ class StopChild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellParent:
-    """Tell the task that this execution runs for how this life ended."""
+    """Tell the task that this execution runs for how this life ended: as ``record`` says."""
 
     status: WorkflowStatus
+    record: int
     life: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"c": "tell", "s": self.status.value}
+        out: dict[str, Any] = {"c": "tell", "s": self.status.value, "rec": self.record}
         if self.life != 1:
             out["life"] = self.life
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TellParent:
-        return cls(status=WorkflowStatus(data["s"]), life=data.get("life", 1))
+        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

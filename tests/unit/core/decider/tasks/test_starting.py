@@ -230,7 +230,7 @@ def test_a_child_tells_of_its_first_end_alone() -> None:
     while play.head.open:
         play.fire()
         play.fail("a")
-    tell = TellParent(status=WorkflowStatus.FAILED)
+    tell = TellParent(status=WorkflowStatus.FAILED, record=len(play.records))
     assert of(play, TellParent) == [tell]
     play.decide(WorkflowTerminated(op="t"))
     assert (play.status, of(play, TellParent)) == ("TERMINATED", [tell])
@@ -241,7 +241,7 @@ def test_a_child_tells_of_its_first_end_alone() -> None:
 def test_a_running_child_that_is_removed_tells_of_a_termination() -> None:
     play = child()
     play.decide(WorkflowRemoved(op="r"))
-    assert (play.status, of(play, TellParent)) == ("REMOVED", [TellParent(status=WorkflowStatus.TERMINATED)])
+    assert (play.status, of(play, TellParent)) == ("REMOVED", [TellParent(status=WorkflowStatus.TERMINATED, record=2)])
 
 
 def test_a_tombstone_has_the_output() -> None:
@@ -278,7 +278,7 @@ def test_a_start_that_cannot_be_decided_is_an_execution_that_failed() -> None:
     started = play.records[0].events[0]
     play.records.clear()
     play.decide(started, WorkflowBroken(op="b", reason="no"))
-    assert (play.status, play.head.reason, of(play, TellParent)) == ("FAILED", "no", [TellParent(status=WorkflowStatus.FAILED)])
+    assert (play.status, play.head.reason, of(play, TellParent)) == ("FAILED", "no", [TellParent(status=WorkflowStatus.FAILED, record=1)])
 
 
 def test_expressions_see_the_parent() -> None:
