@@ -232,6 +232,20 @@ class Gone:
         raise Crash(name)
 
 
+def a_start_outlives_a_crash() -> None:
+    """The decider dies between the record that begins a parent and the start of its child; the message comes again."""
+    family = Family()
+    family.settle()
+    began = family.watcher.records[family.parent][0].events[0]
+    other = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-00000000000b")
+    with contextlib.suppress(Crash):
+        advance.advance(replace(family.world.plain, queues=cast(Queues, Gone())), other, [began], is_redelivered=False)
+    advance.advance(family.world.plain, other, [began], is_redelivered=True)
+    family.settle()
+    child = ExecutionId(NAMESPACE, lives.child_id(other.workflow_id, family.place))
+    require(child in family.watcher.last, "the child is started all the same", family.watcher.last.keys())
+
+
 def a_stop_outlives_a_crash() -> None:
     """The decider dies between the record that ends the parent and the stop of its child; the message comes again."""
     family = Family()
@@ -255,6 +269,7 @@ def a_stopped_child_runs_no_failure_workflow() -> None:
 
 
 SCENARIOS = [
+    a_start_outlives_a_crash,
     a_stop_outlives_a_crash,
     a_stopped_child_runs_no_failure_workflow,
     a_removed_child_tells_how_it_had_ended,
