@@ -145,18 +145,18 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *timer, *(head.last or (WriteSummary(),)))",
-    "return (*tasks, *timer)",
+    "return (*tasks, *children, *head.stops, *timer, *(head.last or (WriteSummary(),)))",
+    "return (*tasks, *children, *head.stops, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
     "stale-timer-ignored",
     "batuta_core.decider.decide",
-    """    did = _miss_workflow_deadline(step)
+    """    did = _miss_workflow_deadline(step) or did
 """,
     """    if not is_mark:
         return False
-    did = _miss_workflow_deadline(step)
+    did = _miss_workflow_deadline(step) or did
 """,
     "a timer that the head does not name shows no deadline (harmless only while the head's own comes)",
 )

@@ -195,7 +195,7 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
             (outcome.purge if step.status is WorkflowStatus.REMOVED else outcome.remove)(step)
         elif did and step.status is WorkflowStatus.REMOVED:
             outcome.bury_again(step)
-        return did or is_mark
+        return is_mark or did
     did = _miss_workflow_deadline(step) or did
     for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
         did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref])) or did
