@@ -145,18 +145,18 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *timer, *last)",
-    "return (*tasks, *timer)",
+    "return (*tasks, *children, *head.stops, *timer, *last)",
+    "return (*tasks, *children, *head.stops, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
     "stale-timer-ignored",
     "batuta_core.decider.decide",
-    """    did = _miss_workflow_deadline(step)
+    """    did = _miss_workflow_deadline(step) or did
 """,
     """    if not is_mark:
         return False
-    did = _miss_workflow_deadline(step)
+    did = _miss_workflow_deadline(step) or did
 """,
     "a timer that the head does not name shows no deadline (harmless only while the head's own comes)",
 )
@@ -617,6 +617,157 @@ _add(
     "return 0 if node.type.system_queue else DELAY_MAX_MS",
     "return DELAY_MAX_MS",
     "a request is made before its time: the function's queue holds nothing back",
+)
+
+
+# --- parents and children
+
+_add(
+    "lives-of-a-child-not-named",
+    "batuta_core.decider.on_child",
+    "if task is None or event.life < task.life:",
+    "if task is None:",
+    "the end of a child's earlier life ends the task that waits for its present one",
+)
+_add(
+    "stops-not-named-by-life",
+    "batuta_core.decider.lives",
+    "if stop.place != place or stop.life > life)",
+    "if stop.place != place)",
+    "the end of an earlier life is taken for the answer to a stop of the present one",
+)
+_add(
+    "stop-of-an-earlier-life",
+    "batuta_core.decider.on_child",
+    " or event.life < step.before.life:",
+    ":",
+    "a late stop ends a child that was retried since",
+)
+_add(
+    "stop-before-the-start-writes-nothing",
+    "batuta_core.engine.child",
+    "return isinstance(event, WorkflowStarted | StoppedByParent)",
+    "return isinstance(event, WorkflowStarted)",
+    "a late start begins a child that nobody waits for, and its parent waits for the stop to be heard",
+)
+_add(
+    "stop-before-the-start-runs-the-child",
+    "batuta_core.decider.decide",
+    "isinstance(other, StoppedByParent | WorkflowBroken) for other",
+    "isinstance(other, WorkflowBroken) for other",
+    "a child that is stopped before it begins does something",
+)
+_add(
+    "removal-orphans-a-child",
+    "batuta_core.decider.outcome",
+    "    step.last = (*_undone(step), *cut_short)\n",
+    "    step.last = (*_undone(step), *cut_short)\n    step.stops = ()\n",
+    "the child of a removed execution goes on",
+)
+_add(
+    "removed-child-tells-nobody",
+    "batuta_core.decider.outcome",
+    "lives.told(step, WorkflowStatus.TERMINATED) if step.is_running else ()",
+    "()",
+    "the parent of a removed child waits for ever",
+)
+_add(
+    "ended-execution-hears-nothing",
+    "batuta_core.decider.on_child",
+    "        return is_heard\n    task = replace(",
+    "        return False\n    task = replace(",
+    "a stop stays open although its child has ended",
+)
+_add(
+    "stop-forgotten-at-the-end",
+    "batuta_core.decider.decide",
+    "        stops=step.stops,",
+    "        stops=step.stops if step.is_running else (),",
+    "an ended execution does not know which children it has to stop",
+)
+_add(
+    "a-life-ends-twice",
+    "batuta_core.decider.lives",
+    "if step.before.about.parent is None or told_of(step.last, step.before.life):",
+    "if step.before.about.parent is None:",
+    "a failed child that is terminated tells of two ends",
+)
+_add(
+    "end-of-a-child-not-kept",
+    "batuta_core.decider.outcome",
+    "if not isinstance(command, WriteSummary))",
+    "if not isinstance(command, WriteSummary | lives.TellParent))",
+    "who removes a child that has ended drops what it had to tell",
+)
+_add(
+    "repeated-start-not-answered",
+    "batuta_core.engine.child",
+    "if tell is not None and not _is_just_taken_in(before, newest, event.op):",
+    "if tell is not None and before is None:",
+    "what a child told is lost, and asking again does not help",
+)
+_add(
+    "nobody-asks-after-a-child",
+    "batuta_core.decider.timeout",
+    "        if task.child:\n            yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)\n",
+    "",
+    "a start, or an end, that the queue has lost is missed by nobody",
+)
+_add(
+    "stops-not-sent-again",
+    "batuta_core.decider.lives",
+    "return step.stops_ms + RESEND_MS if step.stops else 0",
+    "return 0",
+    "a stop that the queue has lost is missed by nobody",
+)
+_add(
+    "tombstone-without-output",
+    "batuta_core.decider.lives",
+    "    step.output = step.known_record(seq).output\n",
+    "",
+    "a removed child that is asked again has lost its output",
+)
+_add(
+    "begun-told-once",
+    "batuta_core.engine.child",
+    "if isinstance(event, WorkflowStarted) and event.starter is not None:",
+    "if isinstance(event, WorkflowStarted) and event.starter is not None and before is None:",
+    "a START_WORKFLOW whose answer was lost in a crash waits",
+)
+_add(
+    "attempts-share-a-child",
+    "batuta_core.decider.lives",
+    'ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}")',
+    'ids.child_workflow_id(workflow_id, 0, f"task-{place.nth}")',
+    "the second attempt finds the child of the first",
+)
+_add(
+    "child-outlives-its-task",
+    "batuta_core.decider.step",
+    "if task.child and self.graph.node(task.ref).type.runs_child:",
+    "if task.child and self.graph.node(task.ref).type.runs_child and status is TaskStatus.CANCELED:",
+    "the child of a task that timed out goes on",
+)
+_add(
+    "children-not-started-again",
+    "batuta_core.engine.dispatch",
+    "return (*tasks, *children, *head.stops, *timer,",
+    "return (*tasks, *head.stops, *timer,",
+    "a crash between commit and dispatch loses the start of a child",
+)
+_add(
+    "stops-not-dispatched-again",
+    "batuta_core.engine.dispatch",
+    "return (*tasks, *children, *head.stops, *timer,",
+    "return (*tasks, *children, *timer,",
+    "a crash between commit and dispatch loses the stop of a child",
+)
+_add(
+    "stopped-child-has-a-failure-workflow",
+    "batuta_core.decider.on_child",
+    "event.reason, is_failure_handled=False)",
+    "event.reason, is_failure_handled=True)",
+    "a child that its parent stops runs its failure workflow",
 )
 
 

@@ -137,7 +137,7 @@ class _Compiler:
         kind = task_type(task["type"])
         definition = TaskDefinition.from_dict(task.get("taskDefinition") or _NO_DEFINITION)
         defaults = definition.input_template if kind.has_input_template else _NO_TEMPLATE
-        inputs = {**defaults, **task["inputParameters"], **kind.added_inputs(task)}
+        inputs = {**defaults, **kind.input_parameters(task), **kind.added_inputs(task)}
         retry_limit = task.get("retryCount")
         node = Node(
             ref=task["taskReferenceName"],

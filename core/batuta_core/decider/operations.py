@@ -96,6 +96,8 @@ def _resume(step: Step) -> bool:
 
 
 def _revive(step: Step, event: WorkflowRetried | WorkflowRestarted | WorkflowRerun) -> None:
+    if step.before.about.parent is not None:
+        raise OperationRefused("It runs for a task of another execution, which would not hear of it: restart that one.")
     step.status = WorkflowStatus.RUNNING
     step.reason = None
     step.ended_ms = 0
@@ -201,7 +203,8 @@ def _repeated(step: Step, ref: str, what: str) -> Node:
     is_alone = node is not None and not any(outer.type.is_loop or (outer.type.is_fork and what == "rerun") for outer in around)
     if node is None or not is_alone:
         raise OperationRefused(f"Task {ref} belongs to a fork or a loop, and cannot be {what} by this version.")
-    if node.type.name in NOT_REPEATED:
+    is_started_once = what == "rerun" and node.type.name == "START_WORKFLOW"  # what it started is known by the task's id
+    if node.type.name in NOT_REPEATED or is_started_once:
         raise OperationRefused(f"Task {ref} of type {node.type.name} cannot be {what} by this version.")
     return node
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batuta_core.decider import forked, timeout, view
+from batuta_core.decider import forked, lives, timeout, view
 from batuta_core.decider.expression.template import Template
-from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
+from batuta_core.decider.known import FoundDefinition, Known, Language, Missing, Needs, NotStartable, Script, ScriptResult, Wanted
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
@@ -22,7 +22,7 @@ from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
+from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
@@ -96,6 +96,8 @@ class Step:
         self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
         self.joining: Joining | None = None  # what the JOIN that begins next waits for
         self.has_news = False  # a task has ended since those were looked at that wait for others
+        self.stops = head.stops
+        self.stops_ms = head.stops_ms
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -141,7 +143,9 @@ class Step:
     def task_id_at(self, place: TaskPlace) -> str:
         return ids.task_id(self.execution.workflow_id, place.record, place.nth)
 
-    def open_task(self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> OpenTask:
+    def open_task(
+        self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None, output: Any = None
+    ) -> OpenTask:
         """Adds ``task`` (made with ``new_task``) with its input; ``extra`` are more fields for the execution's view."""
         fields: dict[str, Any] = {"ref": task.ref, "status": task.status, **self._late_names(node)}
         if task.iteration:
@@ -157,7 +161,7 @@ class Step:
             fields["started_ms"] = task.started_ms
         if extra:
             fields.update(extra)
-        self._note_begun(task.ref, task.number, task.place, fields, task_input)
+        self._note_begun(task.ref, task.number, task.place, fields, task_input, output)
         return self.keep(node, task)
 
     def _note_begun(self, ref: str, number: int, place: TaskPlace, fields: dict[str, Any], task_input: Any, output: Any = None) -> None:
@@ -254,6 +258,8 @@ class Step:
         ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
         self._note_ended(task.ref, ended)
+        if task.child and self.node_of(task).type.runs_child:
+            lives.stop(self, task)
         return ended
 
     def local_task(self, node: Node, status: TaskStatus, task_input: Any, output: Any = None, reason: str | None = None) -> Ended:
@@ -338,6 +344,12 @@ class Step:
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
         return self.known.scripts[script]
+
+    def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:
+        """The definition as it can be started now, or why it cannot."""
+        if wanted not in self.known.definitions:
+            raise Missing(Needs(definitions=frozenset((wanted,))))
+        return self.known.definitions[wanted]
 
     def field(self, root: str, name: str, key: str | None = None) -> Any:
         if root == "workflow":

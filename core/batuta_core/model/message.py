@@ -257,7 +257,7 @@ class TimerMessage:
         if self.due_ms:
             out["due"] = self.due_ms
         if self.wanted:
-            out["queue"] = [self.wanted.task_type, list(self.wanted.place), self.wanted.send]
+            out["queue"] = [self.wanted.task_type, self.wanted.place.to_list(), self.wanted.send]
         return _dump(out)
 
     @classmethod

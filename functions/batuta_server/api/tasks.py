@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from batuta_core.engine import operate, query, requeue, wire
+from batuta_core.engine import signal as signals
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.poll import poll
 from batuta_core.engine.ports import PollData, Ports
@@ -156,9 +157,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
         return json_response(query.workflow_json(ports, execution))
 
     def _signal(execution: ExecutionId, status: str) -> str | None:
-        report = _report(status)
-        graph = graph_of(ports, execution.namespace, operate.require_newest(ports, execution).head.definition)
-        return operate.signal(ports, execution, report, graph.is_wait)
+        return signals.signal(ports, execution, _report(status))
 
 
 def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:
