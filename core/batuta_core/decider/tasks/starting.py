@@ -73,6 +73,8 @@ class StartingTask(TaskType):
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = self.task_input(step, node, hidden)
+        if node.ref in step.anew:  # a user retries it
+            task_input = self.input_again(task_input)
         due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
         self._schedule(step, node, step.new_task(node, due_ms=due_ms), task_input)
 
