@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from batuta_core.decider.loop import LoopOutput
+from batuta_core.decider.loop import JoinOutput, LoopOutput
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
@@ -339,7 +339,7 @@ def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecuti
     folded.input, folded.output, folded.variables = load(folded.input), load(folded.output), load(folded.variables)
     for task in folded.tasks:
         task.input = load(task.input)
-        task.output = task.output.resolved(load) if isinstance(task.output, LoopOutput) else load(task.output)
+        task.output = task.output.resolved(load) if isinstance(task.output, LoopOutput | JoinOutput) else load(task.output)
 
 
 STARTING = ("SUB_WORKFLOW", "START_WORKFLOW")

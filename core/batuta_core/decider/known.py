@@ -51,6 +51,13 @@ class NotStartable(NamedTuple):
     reason: str
 
 
+class PolledQueue(NamedTuple):
+    """Tasks of a type in a domain."""
+
+    task_type: str
+    domain: str
+
+
 class Language(StrEnum):
     """What users write scripts in. The value of a jq script is the list of all that it gives out."""
 
@@ -85,6 +92,7 @@ class Known:
     definitions: Mapping[Wanted, FoundDefinition | NotStartable] = field(default_factory=dict)
     scripts: Mapping[Script, ScriptResult] = field(default_factory=dict)
     task_definitions: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)  # by name; None: there is none
+    polls: Mapping[PolledQueue, int] = field(default_factory=dict)  # when somebody last asked for such tasks; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ class Needs:
     definitions: frozenset[Wanted] = frozenset()
     scripts: frozenset[Script] = frozenset()
     task_definitions: frozenset[str] = frozenset()
+    polls: frozenset[PolledQueue] = frozenset()
 
 
 class Missing(Exception):

@@ -117,6 +117,7 @@ def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
         delay_s=wait_s,
         callback_s=wait_s,
         task_name=task.task_name,
+        domain=step.domain_of(node),
     )
     extra: dict[str, Any] = {"retried_task_id": failed_id}
     if reason is not None:

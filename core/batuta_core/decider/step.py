@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batuta_core.decider import forked, lives, timeout, view
 from batuta_core.decider.expression.template import Template
-from batuta_core.decider.known import FoundDefinition, Known, Language, Missing, Needs, NotStartable, Script, ScriptResult, Wanted
+from batuta_core.decider.known import (
+    FoundDefinition,
+    Known,
+    Language,
+    Missing,
+    Needs,
+    NotStartable,
+    PolledQueue,
+    Script,
+    ScriptResult,
+    Wanted,
+)
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
@@ -29,6 +40,8 @@ if TYPE_CHECKING:
     from batuta_core.model.record import Record
 
 NOTHING_HIDDEN: frozenset[str] = frozenset()
+NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
+ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -150,6 +163,8 @@ class Step:
         fields: dict[str, Any] = {"ref": task.ref, "status": task.status, **self._late_names(node)}
         if task.iteration:
             fields["iteration"] = task.iteration
+        if task.domain:
+            fields["domain"] = task.domain
         if task.attempt > 1:
             fields["attempt"] = task.attempt
             fields["first_scheduled_ms"] = task.first_scheduled_ms
@@ -196,6 +211,19 @@ class Step:
             iteration=self.iteration_of(node),
             **{"attempt": attempt, "fork": self.forked[node.ref][1] if node.ref in self.forked else None, **fields},
         )
+
+    def domain_of(self, node: Node) -> str:
+        """The domain of the next task of ``node`` (reference section 3.11): the first of those named for its type in which somebody
+        asked for such tasks lately, else the last."""
+        table = self.before.about.task_to_domain
+        text = table.get(node.wire_type, table.get("*", "")) if node.type.is_worker else ""
+        domains = [domain for domain in map(str.strip, text.split(",")) if domain]
+        wanted = [PolledQueue(node.wire_type, domain) for domain in domains if domain != NO_DOMAIN] if len(domains) > 1 else []
+        if missing := frozenset(wanted) - self.known.polls.keys():
+            raise Missing(Needs(polls=missing))
+        active = [queue.domain for queue in wanted if self.now_ms - self.known.polls[queue] < ACTIVE_MS]
+        chosen = (active or domains[-1:] or [NO_DOMAIN])[0]
+        return "" if chosen == NO_DOMAIN else chosen
 
     def shown_ref(self, node: Node) -> str:
         """The reference name of the next task of ``node``, as Conductor shows it."""

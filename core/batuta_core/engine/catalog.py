@@ -166,7 +166,8 @@ def register_workflows(
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     now_ms = ports.clock.now_ms()
     for definition in checked:
-        definition["updateTime"] = now_ms
+        is_there = not is_new and ports.definitions.workflow(namespace, definition["name"], definition["version"]) is not None
+        definition["updateTime" if is_there else "createTime"] = now_ms
         make_queues(ports, namespace, worker_types(definition))
     ports.definitions.put_workflows(namespace, checked, is_new=is_new)
     return [definition["name"] for definition in checked]

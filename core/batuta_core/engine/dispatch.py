@@ -91,13 +91,12 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
         node = nodes[task.ref]
-        message, text = _fitting(
-            ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.rerun or task.place.record])
-        )
+        scheduled = records[task.place.rerun or task.place.record]
+        text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, scheduled))
         if node.type.system_queue:
             queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
             continue
-        queue = task_queue_name(ports.stage, execution.namespace, node.queue, message.domain or "")
+        queue = task_queue_name(ports.stage, execution.namespace, node.queue, task.domain)
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
@@ -106,7 +105,7 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
         except QueueMissing as error:
             missing = [task for task, _outgoing in messages]
             if all(is_named_late(task, nodes[task.ref], graph) for task in missing):
-                wanted = [WantedQueue(nodes[task.ref].queue, task.place, task.sends) for task in missing]
+                wanted = [WantedQueue(nodes[task.ref].queue, task.domain, task.place, task.sends) for task in missing]
                 timers.want_queues(ports, execution, newest.seq, wanted)
             else:
                 _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
@@ -114,16 +113,16 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
 
 def is_named_late(task: OpenTask, node: Node, graph: Graph) -> bool:
     """Whether nobody knew the task's type, and so its queue, when the definition was registered."""
-    return bool(task.task_name) or graph.nodes.get(task.ref) is not node
+    return bool(task.task_name or task.domain) or graph.nodes.get(task.ref) is not node
 
 
-def _fitting(ports: Ports, message: TaskMessage) -> tuple[TaskMessage, str]:
-    """The message and its text. What SQS wants escaped can take six times its size; such an input goes by reference."""
+def _fitting(ports: Ports, message: TaskMessage) -> str:
+    """The message's text. What SQS wants escaped can take six times its size; such an input goes by reference."""
     text = message.to_text()
     if len(text) > MESSAGE_MAX_BYTES // 4 and len(text.encode()) > MESSAGE_MAX_BYTES:
         message = replace(message, input=ports.payloads.put(message.execution, dump_json(message.input)))
         text = message.to_text()
-    return message, text
+    return text
 
 
 def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], reason: str) -> None:
@@ -161,6 +160,7 @@ def task_message(
         call=task.calls,
         send=task.sends,
         iteration=task.iteration,
+        domain=task.domain or None,
         timeout_s=limits.task_ms // 1000,
         response_timeout_s=limits.response_ms // 1000,
         total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,

@@ -158,7 +158,11 @@ def fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> K
     if names := needs.task_definitions:
         registered = ports.definitions.tasks(execution.namespace, names)
         tasks = {**tasks, **{name: registered.get(name) for name in names}}
-    return Known(records, payloads, definitions, scripts, tasks)
+    polls = dict(known.polls)
+    for task_type in sorted({wanted.task_type for wanted in needs.polls}):
+        seen = {poll.domain: poll.at_ms for poll in ports.definitions.polls(execution.namespace, task_type)}
+        polls.update((wanted, seen.get(wanted.domain, 0)) for wanted in needs.polls if wanted.task_type == task_type)
+    return Known(records, payloads, definitions, scripts, tasks, polls)
 
 
 def open_nodes(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph, tasks: Iterable[OpenTask]) -> dict[str, Node]:

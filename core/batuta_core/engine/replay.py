@@ -13,7 +13,7 @@ from typing import Any
 from batuta_core.decider.compile import Graph, compile_definition
 from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.forked import forked_tasks
-from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable, Wanted
+from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable, PolledQueue, Wanted
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.starting import StartingTask, Unreadable
@@ -137,6 +137,7 @@ def _again(
             {**known.definitions, **{wanted: _definition(graph, records, expected, wanted) for wanted in answer.definitions}},
             {**known.scripts, **{script: scripts.run([script])[0] for script in answer.scripts}},
             {**known.task_definitions, **{name: _task_definition(_whole(exported, expected), name) for name in answer.task_definitions}},
+            {**known.polls, **{queue: _polled_ms(expected, queue) for queue in answer.polls}},
         )
     if answer.record is None:
         return None
@@ -170,6 +171,11 @@ def _refusal(graph: Graph, records: Mapping[int, Record], expected: Record, want
                 except Unreadable:
                     continue
     return None
+
+
+def _polled_ms(expected: Record, queue: PolledQueue) -> int:
+    """As it was then: a record's tasks show the domain that was chosen."""
+    return expected.at_ms if any(change.fields.get("domain") == queue.domain for change in expected.changes) else 0
 
 
 def _task_definition(expected: Record, name: str) -> Mapping[str, Any] | None:

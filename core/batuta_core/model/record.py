@@ -109,6 +109,7 @@ class OpenTask:
     is_over: bool = False  # a loop: the flow has come to the end of its body
     task_name: str = ""  # of a DYNAMIC task: what its input said
     fork: TaskPlace | None = None  # the dynamic fork that made it, or that it joins
+    domain: str = ""  # of the workers that are to run it
     reads: tuple[str, ...] = ()  # a join of a dynamic fork: whose outputs the branches' inputs read
     child: str = ""  # another execution runs for this task: its definition's content hash
     life: int = 1  # the life of the child that counts, named by the child's record that began it
@@ -151,6 +152,7 @@ class OpenTask:
             ("nm", self.task_name),
             ("fk", self.fork.to_list() if self.fork else None),
             ("rd", list(self.reads)),
+            ("do", self.domain),
             ("re", self.place.rerun),
             ("ch", self.child),
         ):
@@ -200,6 +202,7 @@ class OpenTask:
             task_name=get("nm", ""),
             fork=TaskPlace(*rest["fk"]) if "fk" in rest else None,
             reads=tuple(get("rd", ())),
+            domain=get("do", ""),
             child=get("ch", ""),
             life=get("li", 1),
         )

@@ -141,7 +141,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
             return is_blocked(ports, execution, newest, (), graph.is_wait)
 
         is_in_time = wait_until(ports, execution, is_reached, timeout_ms)
-        return json_response(wire.run_json(query.workflow_json(ports, execution), None, is_timed_out=not is_in_time))
+        return json_response(wire.run_json(query.workflow_json(ports, execution), ports.ids.workflow_id(), is_timed_out=not is_in_time))
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
     def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:

@@ -44,12 +44,12 @@ def child_of(server: Server, parent: ExecutionId, ref: str = "s") -> ExecutionId
 
 def test_a_child_is_shown_with_its_parent_and_the_parent_with_its_child(server: Server) -> None:
     server.register(run(inputParameters={"v": 3}))
-    parent = server.start(correlation_id="c", priority=9, task_to_domain={"work": "d"})
+    parent = server.start(correlation_id="c", priority=9, task_to_domain={"other": "d"})
     server.settle()
     child = child_of(server, parent)
     shown, task = server.show(child), server.show(parent)["tasks"][0]
     assert (shown["parentWorkflowId"], shown["parentWorkflowTaskId"]) == (parent.workflow_id, task["taskId"])
-    assert (shown["input"], shown["correlationId"], shown["priority"], shown["taskToDomain"]) == ({"v": 3}, "c", 0, {"work": "d"})
+    assert (shown["input"], shown["correlationId"], shown["priority"], shown["taskToDomain"]) == ({"v": 3}, "c", 0, {"other": "d"})
     assert (task["outputData"], task["subWorkflowId"]) == ({"subWorkflowId": child.workflow_id}, child.workflow_id)
     summary = server.world.summaries.get(child)
     assert summary is not None

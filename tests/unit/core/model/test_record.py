@@ -67,6 +67,7 @@ FULL_TASK = OpenTask(
     task_name=ODD,
     fork=PLACE,
     reads=("a", ODD),
+    domain=ODD,
     child="hash",
     life=12,
 )
