@@ -113,7 +113,7 @@ def a_stop_of_an_earlier_life_stops_nothing() -> None:
     family.settle()
     family.live_again(family.child, lambda head: replace(head, life=2))
     head = family.head(family.child)
-    link = ParentTask(family.parent.workflow_id, *family.place)
+    link = ParentTask(family.parent.workflow_id, *family.place.named)
     stop = StoppedByParent(op="stop", parent=link, definition=head.definition, name="child", version=1)
     advance.advance(family.world.plain, family.child, [stop], is_redelivered=False)
     require(family.status(family.child) == "RUNNING", "a stop of an earlier life stops nothing", family.head(family.child))

@@ -306,8 +306,8 @@ def journal_is_right(
     cut = next((e for record in told.last_life for e in record.events if isinstance(e, WorkflowTerminated | StoppedByParent)), None)
     was_paused = any(a.head.status is WorkflowStatus.PAUSED and b.head.status.is_terminal for a, b in pairwise(told.last_life))
     if told.is_cut_in_pause or (was_paused and graph.waiting):  # joins and loops are not looked at in a pause
-        begun, wanted_refs = [task[:2] for task in got], [task[:2] for task in wanted.tasks]
-        is_prefix = begun == wanted_refs[: len(begun)] or (bool(graph.waiting) and set(begun) <= set(wanted_refs))
+        got_refs, wanted_refs = [task[:2] for task in got], [task[:2] for task in wanted.tasks]
+        is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
         require(is_prefix, "up to the pause, as a plain interpreter", execution, got, wanted_refs)
         return folded
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
