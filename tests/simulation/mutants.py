@@ -324,7 +324,7 @@ _add(
 _add(
     "dead-letter-of-an-old-message-counted",
     "batuta_core.decider.on_task",
-    """            if _is_of_old_message(task, event.send):
+    """            if _is_of_old_message(task, event.send) or (node.type.system_queue and task.status is not TaskStatus.SCHEDULED):
                 return False
             _dead_lettered(""",
     """            _dead_lettered(""",
@@ -367,10 +367,8 @@ _add(
 _add(
     "late-call-again-taken",
     "batuta_core.decider.on_task",
-    """            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
-                return False
-""",
-    "",
+    "if _is_late(task, event.call) and (event.status is TaskStatus.IN_PROGRESS or node.type.system_queue):",
+    "if _is_late(task, event.call) and node.type.system_queue:",
     "a repeat of an IN_PROGRESS report sends the task out once more",
 )
 _add(
@@ -407,11 +405,11 @@ _add(
     return failed
 
 
-def drain(""",
+def _task_texts(""",
     """    return failed
 
 
-def drain(""",
+def _task_texts(""",
     "a task whose workers died vanishes",
 )
 _add(
@@ -466,8 +464,8 @@ _add(
 _add(
     "paused-execution-advances",
     "batuta_core.decider.decide",
-    "while step.todo and step.status is WorkflowStatus.RUNNING:",
-    "while step.todo and step.is_running:",
+    "while step.status is WorkflowStatus.RUNNING and (step.todo or _look(step)):",
+    "while step.is_running and (step.todo or _look(step)):",
     "a pause stops nothing",
 )
 _add(
@@ -494,21 +492,15 @@ _add(
 _add(
     "pause-spins",
     "batuta_core.decider.decide",
-    """    if step.is_paused:
-        return 0
-    dues""",
-    """    dues""",
+    "    if step.is_running and not step.is_paused:\n        dues +=",
+    "    if step.is_running:\n        dues +=",
     "a deadline that passed in a pause is armed again and again",
 )
 _add(
     "deadlines-forgotten-over-a-pause",
     "batuta_core.decider.decide",
-    """    if step.is_paused:
-        return 0
-    dues""",
-    """    if step.is_paused or step.before.status is WorkflowStatus.PAUSED:
-        return 0
-    dues""",
+    "    if step.is_running and not step.is_paused:\n        dues +=",
+    "    if step.is_running and step.before.status is not WorkflowStatus.PAUSED and not step.is_paused:\n        dues +=",
     "the end of a pause arms no timer",
 )
 _add(
@@ -525,10 +517,10 @@ _add(
     "retention-removes-a-revived-execution",
     "batuta_core.decider.decide",
     """    if not step.is_running:
-        if is_mark and 0 < _next_due(step) <= step.now_ms:
+        if is_mark and 0 < _end_of_keeping(step) <= step.now_ms:
 """,
     """    if not step.is_running or (is_mark and step.before.about.retention_s and step.before.life):
-        if is_mark and (step.is_running or 0 < _next_due(step) <= step.now_ms):
+        if is_mark and (step.is_running or 0 < _end_of_keeping(step) <= step.now_ms):
 """,
     "the timer that was to remove the ended life removes the running one",
 )
@@ -639,7 +631,7 @@ _add(
 _add(
     "stop-of-an-earlier-life",
     "batuta_core.decider.on_child",
-    " or event.life < step.before.life:",
+    " or event.life < lives.life_of(step.before):",
     ":",
     "a late stop ends a child that was retried since",
 )
@@ -688,7 +680,7 @@ _add(
 _add(
     "a-life-ends-twice",
     "batuta_core.decider.lives",
-    "if step.before.about.parent is None or told_of(step.last, step.before.life):",
+    "if step.before.about.parent is None or told_of(step.last, life):",
     "if step.before.about.parent is None:",
     "a failed child that is terminated tells of two ends",
 )
@@ -744,8 +736,8 @@ _add(
 _add(
     "child-outlives-its-task",
     "batuta_core.decider.step",
-    "if task.child and self.graph.node(task.ref).type.runs_child:",
-    "if task.child and self.graph.node(task.ref).type.runs_child and status is TaskStatus.CANCELED:",
+    "if task.child and self.node_of(task).type.runs_child:",
+    "if task.child and self.node_of(task).type.runs_child and status is TaskStatus.CANCELED:",
     "the child of a task that timed out goes on",
 )
 _add(
