@@ -22,11 +22,13 @@ NAMESPACE = "namespace"
 WORKFLOW_ID = "workflow_id"
 TASK_ID = "task_id"
 
-# What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent.
+# What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent. Dead letters that
+# cannot be looked at count as such: one alarm for both.
 METRICS: Mapping[str, str] = {
     "decision_failed": "DecisionFailed",
     "execution_broken": "ExecutionBroken",
     "dead_letters": "DeadLetters",
+    "sweep_failed": "DeadLetters",
     "message_refused": "MessageRefused",
     "message_not_ours": "MessageNotOurs",
 }

@@ -13,6 +13,7 @@ from aws_cdk.assertions import Template
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_RETENTION_S
 from batuta_server import layout
 from batuta_server.settings import Settings
+from batuta_server.telemetry import METRICS
 from infra.functions import FUNCTION_TIMEOUT_S
 from infra.parameters import ParameterError, StageParameters
 from infra.stack import BatutaStack
@@ -37,7 +38,6 @@ def test_a_table_is_as_the_layout_says(plain: Reading, table: layout.Table) -> N
     assert made.get("TimeToLiveSpecification") == ({"AttributeName": table.ttl, "Enabled": True} if table.ttl else None)
     assert made["BillingMode"] == "PAY_PER_REQUEST"
     assert made["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert made["DeletionProtectionEnabled"] is True
     assert made["SSESpecification"] == {"SSEEnabled": False}  # which says: encrypted with a key that AWS owns, for nothing
 
 
@@ -49,7 +49,15 @@ def test_data_outlives_the_stack_unless_it_is_said_otherwise(plain: Reading, ful
     for reading, policy in ((plain, "RetainExceptOnCreate"), (full, "Delete")):
         kept = [item for item in reading.resources.values() if item["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket")]
         assert [item["DeletionPolicy"] for item in kept] == [policy] * 4
-    assert not any(table["DeletionProtectionEnabled"] for table in full.of_type("AWS::DynamoDB::Table").values())
+
+
+def test_a_first_deployment_that_fails_can_take_its_tables_away_again(plain: Reading, asset: Path) -> None:
+    """CloudFormation deletes what it has just made, whatever is retained later; DynamoDB would refuse that of protected tables."""
+    tables = [item for item in plain.resources.values() if item["Type"] == "AWS::DynamoDB::Table"]
+    assert {table["DeletionPolicy"] for table in tables} == {"RetainExceptOnCreate"}
+    assert not any(table["Properties"]["DeletionProtectionEnabled"] for table in tables)
+    on_request = Reading(synthesize(asset, StageParameters(deletion_protection=True)))
+    assert all(table["DeletionProtectionEnabled"] for table in on_request.of_type("AWS::DynamoDB::Table").values())
 
 
 # --- queues
@@ -195,17 +203,63 @@ def test_the_tick_goes_to_timers_and_decider_without_records(plain: Reading) -> 
     }
 
 
-def test_five_alarms_and_someone_to_hear_them_if_wanted(plain: Reading, full: Reading) -> None:
-    assert len(plain.of_type("AWS::CloudWatch::Alarm")) == 5
+# --- alarms
+
+
+def test_six_alarms_and_someone_to_hear_them_if_wanted(plain: Reading, full: Reading) -> None:
+    assert len(plain.of_type("AWS::CloudWatch::Alarm")) == 6
     assert all("AlarmActions" not in alarm for alarm in plain.of_type("AWS::CloudWatch::Alarm").values())
     assert all(len(alarm["AlarmActions"]) == 1 for alarm in full.of_type("AWS::CloudWatch::Alarm").values())
     assert full.one("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
+
+
+def test_alarms_and_nobody_else_may_publish_to_their_topic(full: Reading) -> None:
+    """A policy of its own takes the place of SNS's, by which the account's alarms could."""
+    (policy,) = full.of_type("AWS::SNS::TopicPolicy").values()
+    (allowed,) = (item for item in policy["PolicyDocument"]["Statement"] if item["Effect"] == "Allow")
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert allowed["Resource"] == policy["Topics"][0]
+    assert full.text(allowed["Condition"]["StringEquals"]["aws:SourceAccount"]) == "{AccountId}"
+    sources = {full.text(arn) for arn in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    assert sources == {full.arn(id_) for id_ in full.of_type("AWS::CloudWatch::Alarm")}
 
 
 def test_alarms_watch_what_the_functions_count(plain: Reading) -> None:
     ours = {item["MetricName"]: item for item in plain.of_type("AWS::CloudWatch::Alarm").values() if item["Namespace"] == "Batuta"}
     assert set(ours) == {"DeadLetters", "DecisionFailed"}
     assert all(alarm["Dimensions"] == [{"Name": "stage", "Value": "prod"}] for alarm in ours.values())
+
+
+def test_dead_letters_that_cannot_be_looked_at_raise_the_alarm_on_dead_letters(plain: Reading) -> None:
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName="batuta-prod--DeadLetters")
+    assert {METRICS["dead_letters"], METRICS["sweep_failed"]} == {alarm["MetricName"]}
+    assert alarm["Threshold"] == 1
+
+
+@pytest.mark.parametrize("what", ["DecisionFailed", "TimersErrors"])
+def test_one_message_that_fails_and_fails_again_raises_an_alarm(plain: Reading, what: str) -> None:
+    """It comes again when its invisibility ends, so that is how often it can fail in a period."""
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName=f"batuta-prod--{what}")
+    most = -(-alarm["Period"] // FUNCTION_VISIBILITY_S)
+    assert 1 < alarm["Threshold"] <= most  # one failure that goes well the next time is nobody's business
+
+
+def test_a_tick_that_stops_raises_an_alarm(plain: Reading) -> None:
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName="batuta-prod--TickStopped")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Invocations")
+    assert [plain.text(item["Value"]) for item in alarm["Dimensions"]] == [timers_ref(plain)]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == ("LessThanThreshold", 1, "Sum")
+    assert alarm["TreatMissingData"] == "breaching"  # a function that is not invoked is not measured
+    others = [item for item in plain.of_type("AWS::CloudWatch::Alarm").values() if item is not alarm]
+    assert {item["TreatMissingData"] for item in others} == {"notBreaching"}
+
+
+def timers_ref(reading: Reading) -> str:
+    functions = reading.of_type("AWS::Lambda::Function").items()
+    return next("{" + id_ + "}" for id_, function in functions if function["FunctionName"].endswith("--timers"))
+
+
+# --- the whole
 
 
 def test_outputs(full: Reading) -> None:
@@ -219,7 +273,7 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
         "AWS::ApiGatewayV2::Integration": 1,
         "AWS::ApiGatewayV2::Route": 3,
         "AWS::ApiGatewayV2::Stage": 1,
-        "AWS::CloudWatch::Alarm": 5,
+        "AWS::CloudWatch::Alarm": 6,
         "AWS::DynamoDB::Table": 3,
         "AWS::Events::Rule": 1,
         "AWS::IAM::ManagedPolicy": 3,
