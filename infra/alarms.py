@@ -27,7 +27,7 @@ from infra.queues import Queues
 _PERIOD = Duration.minutes(5)
 _OLDEST_MESSAGE_S = 3 * FUNCTION_VISIBILITY_S
 _TWICE = 2
-_API_ERRORS = 3  # one call and the repeats that the SDK's client makes of it
+_API_ERRORS = 3  # the client repeats a call up to five times, so one caller in trouble is enough
 
 
 class Alarms(Construct):
@@ -65,7 +65,7 @@ class Alarms(Construct):
                 "TickStopped",
                 functions.timers.metric_invocations(period=_PERIOD),
                 1,
-                "The timers function is not run: far deadlines and dead letters lie. Is the rule off, or the function throttled to nothing?",
+                "The timers function is not run: far deadlines and dead letters lie. Is the rule off, is the function throttled?",
                 comparison=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
                 missing=cloudwatch.TreatMissingData.BREACHING,  # who is not invoked is not measured
             ),

@@ -101,6 +101,7 @@ _SHORT = (
     (r"arn:\{Partition\}:ssm:.*:parameter/batuta/\w+/(.*)", r"parameter \1"),
     (r"arn:\{Partition\}:logs:.*:log-group:/batuta/\w+/\w+:\*", "logs"),
     (r"AWS::Logs::LogGroup//batuta/\w+/\w+", "its log"),
+    (r"arn:\{Partition\}:execute-api:.*/\$default/[A-Z]+/.*", "API"),
     (r"AWS::CloudWatch::Alarm/batuta-\w+--\w+", "alarms"),
     (r"\*", "everything"),
 )
