@@ -163,6 +163,7 @@ def test_a_client_may_call_all_but_what_deletes_or_takes_workers_tasks() -> None
         "GET /api/tasks/queue/polldata/all",
         "GET /api/tasks/queue/size",
         "GET /api/tasks/queue/sizes",
+        "POST /api/admin/sweep/requeue/*",
         "POST /api/tasks/*/log",
         "POST /api/tasks/queue/requeue/some-name",
         "POST /api/tasks/update-v2",
