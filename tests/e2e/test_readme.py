@@ -6,34 +6,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from batuta import Client
-from infra.parameters import X86_64, StageParameters
-from tests.e2e.cloud import REGION, Cloud, CloudFailed, Deployment, check_loopback
+from infra.parameters import X86_64
+from tests.e2e.cloud import ACCOUNT, CDK, REGION, CloudFailed, Deployment, check_loopback
 from tests.e2e.conftest import Keys
-from tests.e2e.stand import Workers, asset_of, call, changed, completed, line_of, synthesize, until
+from tests.e2e.stand import Workers, asset_of, call, changed, line_of, synthesize, until
 from tests.e2e.test_stages import things_of
 from tests.shared import REPOSITORY, not_tested
 
 README = (REPOSITORY / "README.md").read_text()
+DEPLOYING = (REPOSITORY / "docs" / "explanation" / "deploying.md").read_text()
 STAGE = "readme"
-RETAINED = {"tables", "buckets", "parameters"}
+KEPT = "kept"
 # What they would install is there: it runs these tests.
 INSTALLED = [part for file in (".venv/run.stamp", ".venv/infra.stamp", "node_modules/.bin/cdk") for part in ("-o", file)]
-
-
-def command_of(verb: str) -> list[str]:
-    """A line of the README that begins so, as words of make: the verb, STAGE, CONTEXT."""
-    (line,) = re.findall(rf"^    (make {verb}.*)$", README, re.MULTILINE)
-    context = re.search('CONTEXT="(.*)"', line)
-    words = re.sub('CONTEXT=".*"|#.*', "", line).split()[1:]
-    return [*(word for word in words if not word.startswith("STAGE=")), context[1] if context else ""]
 
 
 def make(deployment: Deployment, verb: str, *context: str) -> str:
@@ -63,19 +54,19 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(stage: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made(stage: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """A stage as the README has it. Beside ``stage``, since there is one emulator for all tests."""
     deployment = Deployment(stage.cloud, STAGE)
     make(deployment, "bootstrap")
     deployment.free_bootstrap_bucket()
-    verb, context = command_of("deploy")
+    (context,) = re.findall(r'^    make deploy .*CONTEXT="(.*)"$', README, re.MULTILINE)
     deploy(deployment, context)
     folder = tmp_path_factory.mktemp("readme")
     programs = re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert [name for name, _text in programs] == ["worker.py", "start.py"]
     for name, text in programs:
         (folder / name).write_text(text)
-    yield Made(deployment, Keys(deployment.worker_key(), deployment.client_key(), deployment.operator_key()), folder)
+    return Made(deployment, Keys(deployment.worker_key(), deployment.client_key(), deployment.operator_key()), folder)
 
 
 def test_the_programs_run_on_the_policies_and_the_name_of_the_stage(made: Made, workers: Workers) -> None:
@@ -108,6 +99,16 @@ def test_alarms_are_there_with_somebody_to_hear_them(made: Made) -> None:
     assert [topic.rpartition(":")[2] for topic in topics] == [f"batuta-{STAGE}--alarms"]
 
 
+@pytest.mark.parametrize(
+    "command", sorted({line for text in (README, DEPLOYING) for line in re.findall("^    (make .*)$", text, re.MULTILINE)})
+)
+def test_make_knows_every_verb_that_is_told(command: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{command.partition(' #')[0]} -n"], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_destroy_asks_for_the_stage() -> None:
     done = subprocess.run(["make", *INSTALLED, "destroy"], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode != 0
@@ -120,27 +121,43 @@ def test_a_stage_that_is_deployed_with_retain_false_goes_without_a_trace(made: M
     assert things_of(made.deployment.cloud, STAGE) == {}
 
 
-def test_what_is_retained_by_default_outlives_the_stage(stage: Deployment, assembly: Path) -> None:
-    kept = Deployment(stage.cloud, "kept")
+def test_what_is_retained_outlives_the_stage_and_its_executions_are_revived(stage: Deployment, assembly: Path, workers: Workers) -> None:
+    """By the steps of docs/explanation/deploying.md, "Back again"."""
+    kept = Deployment(stage.cloud, KEPT)
     own = synthesize(kept, asset_of(assembly), retain=True)
     kept.deploy(own)
     key = kept.operator_key()
-    assert call(kept, key, "POST", "/api/metadata/workflow", line_of("kept", "a")).status == 200
-    assert call(kept, key, "POST", "/api/workflow", {"name": "kept", "input": {"x": "x" * 300_000}}).status == 200
-    before = things_of(stage.cloud, "kept")
+    assert call(kept, key, "POST", "/api/metadata/workflow", line_of("kept", "a", "b")).status == 200
+    workflow_id = call(kept, key, "POST", "/api/workflow", {"name": "kept", "input": {"x": "x" * 300_000}}).text
     kept.destroy(own)
-    left = things_of(stage.cloud, "kept")
-    print(left)
-    print(kept.deploy(own))
+    left = things_of(stage.cloud, KEPT)
+    assert {kind: len(names) for kind, names in left.items()} == {"tables": 3, "buckets": 1, "parameters": 1}
+    assert left["parameters"] == [f"/batuta/{KEPT}/token-keys"]
+
+    (mapping,) = re.findall(r"^```json\n(.*?)^```$", DEPLOYING, re.MULTILINE | re.DOTALL)
+    mapping = mapping.replace("-prod-", f"-{KEPT}-").replace("123456789012-eu-west-1", f"{ACCOUNT}-{REGION}")
+    file = stage.cloud.folder / "kept.json"
+    file.write_text(mapping)
+    stage.cloud.run(str(CDK), "import", "--no-notices", "--app", str(own), "--resource-mapping", str(file), kept.stack)
+    kept.deploy(own)
+    key = kept.operator_key()
+    workers.of(kept, kept.worker_key(), "kept_b")
+    assert call(kept, key, "GET", "/api/tasks/queue/size?taskType=kept_a").body == 0  # its message is gone
+    found = call(kept, key, "GET", "/api/workflow/search?query=status%3DRUNNING").body["results"]
+    assert [item["workflowId"] for item in found] == [workflow_id]
+    assert call(kept, key, "POST", f"/api/admin/sweep/requeue/{workflow_id}").text == f"true.{workflow_id}"
+    workers.of(kept, kept.worker_key(), "kept_a")
+    until(lambda: call(kept, key, "GET", f"/api/workflow/{workflow_id}?includeTasks=false").body["status"] == "COMPLETED")
+    assert [row[1] for row in workers.calls()] == ["a", "b"]
 
 
-def test_a_first_deployment_that_fails_leaves_nothing_in_the_way_of_the_next(stage: Deployment, assembly: Path) -> None:
+def test_a_first_deployment_that_fails_is_not_in_the_way_of_the_next(stage: Deployment, assembly: Path) -> None:
     late = Deployment(stage.cloud, "late")
-    broken = changed(asset_of(assembly), stage.cloud.folder / "broken", "batuta_server/stage/entry.py", "    if request ==", "    raise ValueError('broken')\n    if request ==")
+    entry = "batuta_server/stage/entry.py"
+    line = "    if request =="
+    broken = changed(asset_of(assembly), stage.cloud.folder / "broken", entry, line, f"    raise ValueError('broken')\n{line}")
     with pytest.raises(CloudFailed, match="ValueError: broken"):
         late.deploy(synthesize(late, broken, retain=True))
-    print(things_of(stage.cloud, "late"))
-    cf = stage.cloud.client("cloudformation")
-    print([ (x["StackName"],x["StackStatus"]) for x in cf.list_stacks()["StackSummaries"]])
+    assert things_of(stage.cloud, "late") == {}
     late.deploy(synthesize(late, asset_of(assembly), retain=True))
     assert call(late, late.operator_key(), "GET", "/api/batuta").status == 200

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -14,11 +17,15 @@ from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_
 from batuta_server import layout
 from batuta_server.settings import Settings
 from batuta_server.telemetry import METRICS
+from infra import bundle
 from infra.functions import FUNCTION_TIMEOUT_S
 from infra.parameters import ParameterError, StageParameters
 from infra.stack import BatutaStack
 from tests.infra.conftest import synthesize
 from tests.infra.reading import Reading
+from tests.shared import REPOSITORY
+
+DEPLOYING = (REPOSITORY / "docs" / "explanation" / "deploying.md").read_text()
 
 # --- tables
 
@@ -300,6 +307,25 @@ def test_two_stages_in_one_app_do_not_collide(asset: Path) -> None:
     blue, green = (Reading(Template.from_stack(stack)) for stack in stacks)
     assert names(blue) & names(green) == set()
     assert len(names(blue)) > 25
+
+
+def test_the_construct_stands_in_another_app_as_the_docs_have_it(asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (app,) = re.findall(r"^```python\n(.*?)^```$", DEPLOYING, re.MULTILINE | re.DOTALL)
+    (tmp_path / "app.py").write_text(app)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cdk, "App", functools.partial(cdk.App, outdir=str(tmp_path / "cdk.out"), analytics_reporting=False))
+    monkeypatch.setattr(bundle, "build", lambda _arch: asset)  # test_bundle has the real one
+    runpy.run_path("app.py", run_name="__main__")
+    template = json.loads((tmp_path / "cdk.out" / "shop.template.json").read_text())
+    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 4
+
+
+def test_what_is_imported_again_is_what_is_retained(plain: Reading) -> None:
+    (mapping,) = re.findall(r"^```json\n(.*?)^```$", DEPLOYING, re.MULTILINE | re.DOTALL)
+    kept = {id_: item["Properties"] for id_, item in plain.resources.items() if item.get("DeletionPolicy") == "RetainExceptOnCreate"}
+    told = mapping.replace("123456789012-eu-west-1", "{AccountId}-{Region}")
+    names = {id_: {name: plain.text(item[name]) for name in ("TableName", "BucketName") if name in item} for id_, item in kept.items()}
+    assert json.loads(told) == names
 
 
 def names(reading: Reading) -> set[str]:
