@@ -128,7 +128,7 @@ def test_what_is_retained_outlives_the_stage_and_its_executions_are_revived(stag
     kept.deploy(own)
     key = kept.operator_key()
     assert call(kept, key, "POST", "/api/metadata/workflow", line_of("kept", "a", "b")).status == 200
-    workflow_id = call(kept, key, "POST", "/api/workflow", {"name": "kept", "input": {"x": "x" * 300_000}}).text
+    workflow_id = call(kept, key, "POST", "/api/workflow", {"name": "kept", "input": {"x": 1, "large": "x" * 300_000}}).text
     kept.destroy(own)
     left = things_of(stage.cloud, KEPT)
     assert {kind: len(names) for kind, names in left.items()} == {"tables": 3, "buckets": 1, "parameters": 1}
