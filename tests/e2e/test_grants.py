@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batuta import Client
-from batuta_core.model.names import resource_name
+from batuta_core.model.names import resource_name, task_queue_name
 from infra.parameters import TaskType
 from tests.e2e.cloud import CloudFailed, Deployment
 from tests.e2e.conftest import ONE_TYPE, Keys
@@ -84,6 +84,28 @@ def test_the_timers_say_what_they_may_not_do(stage: Deployment, client: Client) 
             assert until(lambda: sum("Traceback" in line for line in log_lines(stage, "timers", began)) >= enough)
             assert client.get(workflow_id).status == "RUNNING"
         completed(client, workflow_id)
+
+
+def test_the_timers_make_the_queue_of_a_task_type_that_a_running_execution_names_first(
+    stage: Deployment, keys: Keys, client: Client, workers: Workers
+) -> None:
+    """And say so when they may not; nobody else makes it for them."""
+    late = "grant_dynamic_late"
+    which = {"dynamicTaskNameParam": "which", "inputParameters": {"which": "${workflow.input.which}"}}
+    dynamic = {"name": "d", "taskReferenceName": "d", "type": "DYNAMIC", **which}
+    client.register_workflow({"name": "grant_dynamic", "version": 1, "tasks": [dynamic]})
+    began = now_ms()
+    queue = task_queue_name(stage.stage, "default", late)
+    sqs = stage.cloud.client("sqs")
+    with visibility(stage, "timers", _AGAIN_S):
+        with without(stage.cloud, role_of(stage, "timers"), "sqs:CreateQueue", f"batuta-{stage.stage}--default--"):
+            workflow_id = client.start("grant_dynamic", {"which": late})
+            assert until(lambda: _refusals(stage, "timers", "sqs:CreateQueue", began))
+            assert client.get(workflow_id).status == "RUNNING"
+            assert not sqs.list_queues(QueueNamePrefix=queue).get("QueueUrls")
+        assert until(lambda: sqs.list_queues(QueueNamePrefix=queue).get("QueueUrls"))
+    workers.of(stage, keys.worker, late)
+    assert [task.ref for task in completed(client, workflow_id).tasks] == ["d"]
 
 
 def test_the_stage_function_tells_the_deployer_what_it_may_not_do(stage: Deployment, assembly: Path) -> None:

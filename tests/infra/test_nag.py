@@ -53,7 +53,7 @@ def test_every_reason_is_still_needed(everything: set[tuple[str, str]], excused:
 @pytest.mark.parametrize(
     ("what", "action", "resource"),
     [
-        ("timers", "sqs:SendMessage", f"{QUEUE}--default--*"),  # a pattern that others may have
+        ("http", "sqs:SendMessage", f"{QUEUE}--default--*"),  # a pattern that others may have
         ("api", "sqs:SendMessage", f"{QUEUE}--*"),  # the stage's own queues, too
         ("api", "dynamodb:GetItem", "*"),
         ("decider", "s3:*", "arn:aws:s3:::batuta-prod-payloads-1-eu/default/x"),
