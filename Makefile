@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth deploy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,8 +94,15 @@ node_modules/.bin/cdk: package.json
 synth: $(VENV)/infra.stamp node_modules/.bin/cdk ## the CloudFormation template, into cdk.out (STAGE=prod, CONTEXT="-c name=value ...")
 	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk synth -q --no-notices -c stage=$(STAGE) $(CONTEXT)
 
+bootstrap: $(VENV)/infra.stamp node_modules/.bin/cdk ## prepare the AWS account and region of your credentials for CDK, once
+	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk bootstrap --no-notices -c stage=$(STAGE) $(CONTEXT)
+
 deploy: $(VENV)/infra.stamp node_modules/.bin/cdk ## deploy to the AWS account of your credentials (STAGE=prod, CONTEXT="-c name=value ...")
 	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk deploy --no-notices -c stage=$(STAGE) $(CONTEXT)
+
+destroy: $(VENV)/infra.stamp node_modules/.bin/cdk ## delete a stage, which must be named: STAGE=name; tables and payloads stay unless it was deployed with retain=false
+	@$(if $(filter file,$(origin STAGE)),echo "say which stage is to go: make destroy STAGE=prod"; exit 2,:)
+	CDK_DISABLE_CLI_TELEMETRY=1 node_modules/.bin/cdk destroy --no-notices -c stage=$(STAGE) $(CONTEXT)
 
 bench-decide: $(VENV)/dev.stamp ## decisions per second and core, from stored bytes to the record's bytes
 	$(BIN)/python -m benchmarks.decide

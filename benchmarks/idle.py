@@ -20,7 +20,7 @@ MONTH_MIN = MONTH_H * 60
 POLLERS = 5
 POLL_S = 20
 
-ALARMS = 5  # infra/alarms.py
+ALARMS = 6  # infra/alarms.py
 TASK_TYPES = 50
 
 # An idle function's environment is replaced now and then (AWS does not say when); each time it is initialized, and reads the keys.

@@ -105,6 +105,7 @@ class Access(Construct):
                 ("FilterLogEvents", "GetLogEvents", "DescribeLogStreams", "StartQuery"),
                 [arns.log_group(what) for what in ("api", "decider", "timers", "http", "stage", "access")],
             ),
+            allow("logs", ("GetQueryResults",), ["*"]),  # of the queries begun above; Logs knows no resource for it
             allow("cloudwatch", ("DescribeAlarms", "DescribeAlarmHistory"), [alarm.alarm_arn for alarm in alarms.all]),
         ]
 

@@ -55,7 +55,9 @@ class StageParameters:
     log_retention_days: int = 14
 
     retain: bool = True  # tables, payloads and token keys outlive `cdk destroy`
-    deletion_protection: bool | None = None  # of the tables; None: as ``retain``, so that `retain=false` really goes in one step
+    # Of the tables. On request only: a first deployment that fails could not take them away again, and would be stuck half-way. They
+    # survive `cdk destroy` without it, and DynamoDB keeps a backup of a deleted table with point-in-time recovery for 35 days.
+    deletion_protection: bool = False
     token_key_generation: int = 1  # raise it by one to have a new token key made; old ones verify for another 30 days
 
     # Chosen by `make bench-memory` (benchmarks/README.md has the table): each holds its worst event one and a half times. The share of
@@ -114,10 +116,6 @@ class StageParameters:
         _require(self.arch in (ARM64, X86_64), "arch", f"{ARM64} or {X86_64}")
         host = urlsplit(self.endpoint_url).hostname
         _require(not self.endpoint_url or host in ("127.0.0.1", "localhost"), "endpoint_url", "an emulator's on this machine, or empty")
-
-    @property
-    def is_protected(self) -> bool:
-        return self.retain if self.deletion_protection is None else self.deletion_protection
 
     @property
     def is_emulated(self) -> bool:
@@ -238,7 +236,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "int": _number,
     "int | None": _number,
     "bool": _flag,
-    "bool | None": _flag,
     "tuple[str, ...]": _texts,
     "tuple[TaskType, ...]": _task_types,
 }

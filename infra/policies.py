@@ -25,8 +25,9 @@ _MOVE = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # far timers that com
 _SEND = ("GetQueueUrl", "SendMessage")
 _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by the function itself
 _CONSUME = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")  # what Lambda does for its event sources
+_MAKE = ("CreateQueue", "GetQueueUrl")  # a task queue; the latter of one that is there with other attributes
 # An HTTP worker's poll takes, gives back and deletes; registration makes queues; sizes are shown.
-_SERVE = ("GetQueueUrl", "GetQueueAttributes", "CreateQueue", "SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+_SERVE = (*_MAKE, "GetQueueAttributes", "SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
 _RUN = ("InvokeFunction",)  # tasks that a function runs
 _NAME = ("GetQueueUrl", "GetQueueAttributes")  # its ARN goes into the redrive policy of new task queues
 
@@ -84,6 +85,8 @@ def timers(arns: Arns) -> list[iam.PolicyStatement]:
         allow("dynamodb", _MOVE, [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.DECIDER_QUEUE)]),
+        allow("sqs", _MAKE, arns.task_queues()),  # of types that a running execution names first
+        allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
         _token_keys(arns),
     ]
 

@@ -38,7 +38,7 @@ class BatutaStage(Construct):
         self.queues = Queues(self, "Queues", parameters)
         self.payloads = Payloads(self, "Payloads", parameters, arns)
         keys = Keys(self, "Keys", parameters, arns, code)
-        keys.resource.node.add_dependency(self.payloads, self.queues)  # it empties the one, and tells task queues by the others
+        keys.resource.node.add_dependency(self.payloads)  # which it empties
         self.functions = Functions(self, "Functions", parameters, arns, code, self.queues)
         for function in self.functions.all:
             function.node.add_dependency(keys.resource, self.tables)

@@ -26,7 +26,7 @@ class Tables(Construct):
         # Also kept when a deployment that replaces them goes through, but not when the one that makes them fails.
         removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if parameters.retain else RemovalPolicy.DESTROY
         self.by_what: Mapping[str, dynamodb.Table] = {
-            table.what: self._make(table, parameters.stage, removal, parameters.is_protected) for table in layout.TABLES
+            table.what: self._make(table, parameters.stage, removal, parameters.deletion_protection) for table in layout.TABLES
         }
 
     def _make(self, table: layout.Table, stage: str, removal: RemovalPolicy, is_protected: bool) -> dynamodb.Table:

@@ -17,11 +17,13 @@ from batuta_core.model.error import BatutaError
 SERVICE = "batuta_server"  # also the name of the logger: "batuta" is that of the SDK
 METRICS_NAMESPACE = "Batuta"
 
-# What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent.
+# What is counted when the engine warns of it; a metric costs nothing in a month in which it is never sent. Dead letters that
+# cannot be looked at count as such: one alarm for both.
 METRICS: Mapping[str, str] = {
     "decision_failed": "DecisionFailed",
     "execution_broken": "ExecutionBroken",
     "dead_letters": "DeadLetters",
+    "sweep_failed": "DeadLetters",
     "message_refused": "MessageRefused",
     "message_not_ours": "MessageNotOurs",
 }

@@ -266,20 +266,27 @@ class Deployment:
     def bootstrap(self, assembly: Path) -> None:
         """Once per account. Its bucket demands TLS, which the emulator has not."""
         self.cloud.run(str(CDK), "bootstrap", "--no-notices", "--app", str(assembly), f"aws://{ACCOUNT}/{REGION}")
+        self.free_bootstrap_bucket()
+
+    def free_bootstrap_bucket(self) -> None:
         self.cloud.client("s3").delete_bucket_policy(Bucket=_BOOTSTRAP_BUCKET)
 
     def deploy(self, assembly: Path) -> None:
         told = self.cloud.folder / f"outputs-{self.stage}.json"
         command = [str(CDK), "deploy", "--no-notices", "--app", str(assembly), "--require-approval", "never"]
         self.cloud.run(*command, "--outputs-file", str(told), self.stack)
+        self.read_outputs(told)
+
+    def read_outputs(self, told: Path) -> None:
+        """What ``cdk deploy --outputs-file`` has written."""
         self.outputs = json.loads(told.read_text())[self.stack]
         self._make_up_for_the_emulator()
 
     def destroy(self, assembly: Path) -> None:
-        self._detach_policies()
+        self.detach_policies()
         self.cloud.run(str(CDK), "destroy", "--no-notices", "--app", str(assembly), "--force", self.stack)
 
-    def _detach_policies(self) -> None:
+    def detach_policies(self) -> None:
         """As whoever attached them has to: IAM deletes no policy that is in use."""
         iam = self.cloud.client("iam")
         for output, arn in self.outputs.items():

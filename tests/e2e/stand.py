@@ -236,7 +236,8 @@ def synthesize(deployment: Deployment, asset: Path, **changes: Any) -> Path:
 
     folder = deployment.cloud.folder / f"cdk-{deployment.stage}-{time.monotonic_ns()}"
     context = json.loads((REPOSITORY / "cdk.json").read_text())["context"]
-    parameters = StageParameters(stage=deployment.stage, arch=X86_64, retain=False, endpoint_url=deployment.cloud.endpoint, **changes)
+    usual = {"stage": deployment.stage, "arch": X86_64, "retain": False, "endpoint_url": deployment.cloud.endpoint}
+    parameters = StageParameters(**{**usual, **changes})
     app = cdk.App(outdir=str(folder), analytics_reporting=False, context=context)
     BatutaStack(app, deployment.stack, parameters, asset)
     app.synth()

@@ -102,6 +102,7 @@ _SHORT = (
     (r"arn:\{Partition\}:logs:.*:log-group:/batuta/\w+/\w+:\*", "logs"),
     (r"arn:\{Partition\}:lambda:.*:function:batuta-\w+--(\w+)", r"function \1"),
     (r"AWS::Logs::LogGroup//batuta/\w+/\w+", "its log"),
+    (r"arn:\{Partition\}:execute-api:.*/\$default/[A-Z]+/.*", "API"),
     (r"AWS::CloudWatch::Alarm/batuta-\w+--\w+", "alarms"),
     (r"\*", "everything"),
 )

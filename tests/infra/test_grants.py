@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from batuta_core.model import ids
 from batuta_core.model.names import task_queue_name
 from batuta_server import layout
-from batuta_server.api import metadata, tasks, workflows
+from batuta_server.api import bulk, metadata, operations, tasks, workflows
 from batuta_server.api.resolver import Resolver
 from infra import access
+from infra.parameters import StageParameters
+from tests.infra.conftest import synthesize
 from tests.infra.reading import Grants, Reading, short
 from tests.shared import REPOSITORY
 
@@ -52,21 +55,25 @@ def test_the_tables_tell_of_nobody_else() -> None:
 
 def test_every_wildcard_has_its_reason(plain: Reading, full: Reading) -> None:
     section = SECURITY.partition("\n## Wildcards\n")[2]
-    reasons = set(re.findall(r"^\| ([a-z ]+) \|", section, re.MULTILINE)) - {"pattern"}
-    documents = [
-        policy["PolicyDocument"]
-        for reading in (plain, full)
-        for role in reading.of_type("AWS::IAM::Role").values()
-        for policy in role["Policies"]
-    ]
-    wild = {resource for document in documents for resource, _action in full.allowed(document) if "*" in resource.partition(" if ")[0]}
+    reasons = set(re.findall(r"^\| ([A-Za-z ]+) \|", section, re.MULTILINE)) - {"pattern"}
+    documents = [document for reading in (plain, full) for document in documents_of(reading)]
+    wild = {
+        resource for document in documents for resource, _action in full.allowed(document) if set("*?") & set(resource.partition(" if ")[0])
+    }
     assert {short(resource) for resource in wild} == reasons
 
 
+def documents_of(reading: Reading) -> list[Any]:
+    """Of the functions' roles, and of the policies for people and workers."""
+    roles, policies = reading.of_type("AWS::IAM::Role").values(), reading.of_type("AWS::IAM::ManagedPolicy").values()
+    return [
+        *(policy["PolicyDocument"] for role in roles for policy in role["Policies"]),
+        *(policy["PolicyDocument"] for policy in policies),
+    ]
+
+
 def test_nobody_may_use_actions_by_pattern(full: Reading) -> None:
-    documents = [policy["PolicyDocument"] for role in full.of_type("AWS::IAM::Role").values() for policy in role["Policies"]]
-    documents += [policy["PolicyDocument"] for policy in full.of_type("AWS::IAM::ManagedPolicy").values()]
-    assert not [action for document in documents for _resource, action in full.allowed(document) if "*" in action]
+    assert not [action for document in documents_of(full) for _resource, action in full.allowed(document) if "*" in action]
 
 
 def test_functions_reach_the_payloads_of_the_stages_namespaces_only(full: Reading) -> None:
@@ -122,7 +129,7 @@ def routes() -> list[tuple[str, str]]:
     """(method, path) of each route of the API function, with ids and names where the path has variables."""
     app = Resolver()
     nothing: Any = None
-    for module in (metadata, workflows, tasks):
+    for module in (metadata, workflows, operations, bulk, tasks):
         module.add_routes(app, nothing)
     workflow_id = "3fac8593-c83f-4c5d-8250-a1dba54e6dc5"
     samples = {"workflow_id": workflow_id, "task_id": ids.task_id(workflow_id, 12, 3)}
@@ -149,6 +156,8 @@ def test_a_client_may_call_all_but_what_deletes_or_takes_workers_tasks() -> None
         "DELETE /api/metadata/workflow/some-name/some-name",
         "DELETE /api/workflow/*/remove",
         "DELETE /api/workflow/*/terminate-remove",
+        "DELETE /api/workflow/bulk/remove",
+        "DELETE /api/workflow/bulk/terminate-remove",
         "GET /api/tasks/poll/batch/some-name",
         "GET /api/tasks/poll/some-name",
         "GET /api/tasks/queue/all",
@@ -156,6 +165,7 @@ def test_a_client_may_call_all_but_what_deletes_or_takes_workers_tasks() -> None
         "GET /api/tasks/queue/polldata/all",
         "GET /api/tasks/queue/size",
         "GET /api/tasks/queue/sizes",
+        "POST /api/admin/sweep/requeue/*",
         "POST /api/tasks/*/log",
         "POST /api/tasks/queue/requeue/some-name",
         "POST /api/tasks/update-v2",
@@ -176,3 +186,13 @@ def test_a_worker_may_call_what_the_sdk_calls() -> None:
 
 def test_an_operator_may_call_everything() -> None:
     assert allowed_routes(access.OPERATOR_ROUTES) == set(routes())
+
+
+@pytest.mark.parametrize(("stage", "namespace"), [("prod", "eu"), ("prod-eu", "default"), ("prod", "eu-default")])
+def test_stages_and_namespaces_whose_names_begin_alike_do_not_reach_each_other(asset: Path, stage: str, namespace: str) -> None:
+    own = Reading(synthesize(asset, StageParameters(stage=stage, namespaces=(namespace,))))
+    patterns = [*task_queue_patterns(own), f"batuta-{stage}--*--*"]
+    others = {("prod", "eu"), ("prod-eu", "default"), ("prod", "eu-default")} - {(stage, namespace)}
+    for other, its in others:
+        queue = task_queue_name(other, its, "a")
+        assert [pattern for pattern in patterns if matches(pattern, queue)] == ([patterns[-1]] if other == stage else [])

@@ -13,7 +13,6 @@ def from_context(**context: Any) -> StageParameters:
 
 def test_nothing_has_to_be_said() -> None:
     assert from_context() == StageParameters()
-    assert StageParameters().is_protected
 
 
 def test_texts_of_the_command_line_are_read() -> None:
@@ -33,13 +32,13 @@ def test_texts_of_the_command_line_are_read() -> None:
     assert found.decider_reserved_concurrency == 100
     assert found.dashboard
     assert not found.retain
-    assert not found.is_protected
 
 
 def test_json_of_cdk_json_is_read() -> None:
     found = from_context(retention_s=3600.0, retain=False, deletion_protection=True, task_types=["default/a,b/c"], namespaces=["default"])
     assert found.retention_s == 3600
-    assert found.is_protected
+    assert found.deletion_protection
+    assert not found.retain
     assert found.task_types == (TaskType("default", "a,b/c"),)
 
 

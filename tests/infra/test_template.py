@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+import runpy
 from collections import Counter
 from pathlib import Path
 
@@ -14,11 +17,16 @@ from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_
 from batuta_server import layout
 from batuta_server.http.call import CALL_MAX_S
 from batuta_server.settings import HttpSettings, Settings
+from batuta_server.telemetry import METRICS
+from infra import bundle
 from infra.functions import FUNCTION_TIMEOUT_S, HTTP_TIMEOUT_S
 from infra.parameters import ParameterError, StageParameters
 from infra.stack import BatutaStack
 from tests.infra.conftest import synthesize
 from tests.infra.reading import Reading
+from tests.shared import REPOSITORY
+
+DEPLOYING = (REPOSITORY / "docs" / "explanation" / "deploying.md").read_text()
 
 # --- tables
 
@@ -38,7 +46,6 @@ def test_a_table_is_as_the_layout_says(plain: Reading, table: layout.Table) -> N
     assert made.get("TimeToLiveSpecification") == ({"AttributeName": table.ttl, "Enabled": True} if table.ttl else None)
     assert made["BillingMode"] == "PAY_PER_REQUEST"
     assert made["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert made["DeletionProtectionEnabled"] is True
     assert made["SSESpecification"] == {"SSEEnabled": False}  # which says: encrypted with a key that AWS owns, for nothing
 
 
@@ -50,7 +57,15 @@ def test_data_outlives_the_stack_unless_it_is_said_otherwise(plain: Reading, ful
     for reading, policy in ((plain, "RetainExceptOnCreate"), (full, "Delete")):
         kept = [item for item in reading.resources.values() if item["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket")]
         assert [item["DeletionPolicy"] for item in kept] == [policy] * 4
-    assert not any(table["DeletionProtectionEnabled"] for table in full.of_type("AWS::DynamoDB::Table").values())
+
+
+def test_a_first_deployment_that_fails_can_take_its_tables_away_again(plain: Reading, asset: Path) -> None:
+    """CloudFormation deletes what it has just made, whatever is retained later; DynamoDB would refuse that of protected tables."""
+    tables = [item for item in plain.resources.values() if item["Type"] == "AWS::DynamoDB::Table"]
+    assert {table["DeletionPolicy"] for table in tables} == {"RetainExceptOnCreate"}
+    assert not any(table["Properties"]["DeletionProtectionEnabled"] for table in tables)
+    on_request = Reading(synthesize(asset, StageParameters(deletion_protection=True)))
+    assert all(table["DeletionProtectionEnabled"] for table in on_request.of_type("AWS::DynamoDB::Table").values())
 
 
 # --- queues
@@ -227,17 +242,63 @@ def test_the_tick_goes_to_timers_and_decider_without_records(plain: Reading) -> 
     }
 
 
-def test_five_alarms_and_someone_to_hear_them_if_wanted(plain: Reading, full: Reading) -> None:
-    assert len(plain.of_type("AWS::CloudWatch::Alarm")) == 5
+# --- alarms
+
+
+def test_six_alarms_and_someone_to_hear_them_if_wanted(plain: Reading, full: Reading) -> None:
+    assert len(plain.of_type("AWS::CloudWatch::Alarm")) == 6
     assert all("AlarmActions" not in alarm for alarm in plain.of_type("AWS::CloudWatch::Alarm").values())
     assert all(len(alarm["AlarmActions"]) == 1 for alarm in full.of_type("AWS::CloudWatch::Alarm").values())
     assert full.one("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
+
+
+def test_alarms_and_nobody_else_may_publish_to_their_topic(full: Reading) -> None:
+    """A policy of its own takes the place of SNS's, by which the account's alarms could."""
+    (policy,) = full.of_type("AWS::SNS::TopicPolicy").values()
+    (allowed,) = (item for item in policy["PolicyDocument"]["Statement"] if item["Effect"] == "Allow")
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    assert allowed["Resource"] == policy["Topics"][0]
+    assert full.text(allowed["Condition"]["StringEquals"]["aws:SourceAccount"]) == "{AccountId}"
+    sources = {full.text(arn) for arn in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    assert sources == {full.arn(id_) for id_ in full.of_type("AWS::CloudWatch::Alarm")}
 
 
 def test_alarms_watch_what_the_functions_count(plain: Reading) -> None:
     ours = {item["MetricName"]: item for item in plain.of_type("AWS::CloudWatch::Alarm").values() if item["Namespace"] == "Batuta"}
     assert set(ours) == {"DeadLetters", "DecisionFailed"}
     assert all(alarm["Dimensions"] == [{"Name": "stage", "Value": "prod"}] for alarm in ours.values())
+
+
+def test_dead_letters_that_cannot_be_looked_at_raise_the_alarm_on_dead_letters(plain: Reading) -> None:
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName="batuta-prod--DeadLetters")
+    assert {METRICS["dead_letters"], METRICS["sweep_failed"]} == {alarm["MetricName"]}
+    assert alarm["Threshold"] == 1
+
+
+@pytest.mark.parametrize("what", ["DecisionFailed", "TimersErrors"])
+def test_one_message_that_fails_and_fails_again_raises_an_alarm(plain: Reading, what: str) -> None:
+    """It comes again when its invisibility ends, so that is how often it can fail in a period."""
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName=f"batuta-prod--{what}")
+    most = -(-alarm["Period"] // FUNCTION_VISIBILITY_S)
+    assert 1 < alarm["Threshold"] <= most  # one failure that goes well the next time is nobody's business
+
+
+def test_a_tick_that_stops_raises_an_alarm(plain: Reading) -> None:
+    alarm = plain.one("AWS::CloudWatch::Alarm", AlarmName="batuta-prod--TickStopped")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Invocations")
+    assert [plain.text(item["Value"]) for item in alarm["Dimensions"]] == [timers_ref(plain)]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Statistic"]) == ("LessThanThreshold", 1, "Sum")
+    assert alarm["TreatMissingData"] == "breaching"  # a function that is not invoked is not measured
+    others = [item for item in plain.of_type("AWS::CloudWatch::Alarm").values() if item is not alarm]
+    assert {item["TreatMissingData"] for item in others} == {"notBreaching"}
+
+
+def timers_ref(reading: Reading) -> str:
+    functions = reading.of_type("AWS::Lambda::Function").items()
+    return next("{" + id_ + "}" for id_, function in functions if function["FunctionName"].endswith("--timers"))
+
+
+# --- the whole
 
 
 def test_outputs(full: Reading) -> None:
@@ -251,7 +312,7 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
         "AWS::ApiGatewayV2::Integration": 1,
         "AWS::ApiGatewayV2::Route": 3,
         "AWS::ApiGatewayV2::Stage": 1,
-        "AWS::CloudWatch::Alarm": 5,
+        "AWS::CloudWatch::Alarm": 6,
         "AWS::DynamoDB::Table": 3,
         "AWS::Events::Rule": 1,
         "AWS::IAM::ManagedPolicy": 3,
@@ -279,6 +340,25 @@ def test_two_stages_in_one_app_do_not_collide(asset: Path) -> None:
     blue, green = (Reading(Template.from_stack(stack)) for stack in stacks)
     assert names(blue) & names(green) == set()
     assert len(names(blue)) > 25
+
+
+def test_the_construct_stands_in_another_app_as_the_docs_have_it(asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (app,) = re.findall(r"^```python\n(.*?)^```$", DEPLOYING, re.MULTILINE | re.DOTALL)
+    (tmp_path / "app.py").write_text(app)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cdk, "App", functools.partial(cdk.App, outdir=str(tmp_path / "cdk.out"), analytics_reporting=False))
+    monkeypatch.setattr(bundle, "build", lambda _arch: asset)  # test_bundle has the real one
+    runpy.run_path("app.py", run_name="__main__")
+    template = json.loads((tmp_path / "cdk.out" / "shop.template.json").read_text())
+    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 5
+
+
+def test_what_is_imported_again_is_what_is_retained(plain: Reading) -> None:
+    (mapping,) = re.findall(r"^```json\n(.*?)^```$", DEPLOYING, re.MULTILINE | re.DOTALL)
+    kept = {id_: item["Properties"] for id_, item in plain.resources.items() if item.get("DeletionPolicy") == "RetainExceptOnCreate"}
+    told = mapping.replace("123456789012-eu-west-1", "{AccountId}-{Region}")
+    names = {id_: {name: plain.text(item[name]) for name in ("TableName", "BucketName") if name in item} for id_, item in kept.items()}
+    assert json.loads(told) == names
 
 
 def names(reading: Reading) -> set[str]:

@@ -1,15 +1,15 @@
-"""Queue sizes, and putting tasks back on a queue that has lost them."""
+"""Queue sizes, and sending again what queues have lost: of a task type, or of an execution."""
 
 from __future__ import annotations
 
-from batuta_core.engine.catalog import worker_types
+from batuta_core.engine.catalog import make_queues, worker_types
 from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.fetch import graph_of, open_nodes
 from batuta_core.engine.ports import Ports, QueueMissing, QueueSize
 from batuta_core.engine.search import Search, find
 from batuta_core.model.command import EnqueueTask
 from batuta_core.model.execution import WorkflowStatus
-from batuta_core.model.names import task_queue_name
+from batuta_core.model.names import ExecutionId, task_queue_name
 
 _EXECUTIONS_MAX = 1000  # looked through by one call, newest first
 
@@ -53,6 +53,25 @@ def requeue(ports: Ports, namespace: str, task_type: str) -> int:
         dispatch(ports, summary.execution, newest, tasks)
         count += len(tasks)
     return count
+
+
+def revive(ports: Ports, execution: ExecutionId) -> bool:
+    """Sends again whatever the execution relies on, timers included, and makes the queues that it needs: for one whose messages are gone
+    with their queues, as when a stage was destroyed and came back to its retained tables. Returns whether there is such an execution.
+
+    Where nothing was lost this is harmless, but workers may run a task twice that waits. A task that a worker has in progress is not
+    sent again: its response timeout is.
+    """
+    newest = ports.journal.newest(execution)
+    if newest is None or newest.head.status is WorkflowStatus.REMOVED:
+        return False
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    if not newest.head.status.is_terminal:
+        named_late = open_nodes(ports, execution, newest, graph, newest.head.open.values()).values()
+        nodes = [*(node for node in graph.nodes.values() if not node.type.is_named_late), *named_late]
+        make_queues(ports, execution.namespace, [node.queue for node in nodes if node.type.is_worker])
+    dispatch(ports, execution, newest, open_commands(newest.head))
+    return True
 
 
 def _size(ports: Ports, namespace: str, task_type: str, domain: str) -> QueueSize | None:

@@ -11,7 +11,7 @@ _DELETE_MAX = 1000  # quota of DeleteObjects; of ListQueues, too
 
 
 def delete_task_queues(sqs: Any, stage: str) -> int:
-    """Deletes the task queues of the stage; how many it were. What lies in them is in the journal, too."""
+    """Deletes the task queues of the stage; how many it were. ``engine/requeue.py`` sends again what lay in them."""
     count = 0
     prefix = resource_name(stage, "")
     for url in list(_queue_urls(sqs, prefix)):

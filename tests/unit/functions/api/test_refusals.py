@@ -184,7 +184,7 @@ REFUSE_NOTHING = {
         "/api/version",
         "/api/batuta",
     )
-} | {("POST", "/api/tasks/queue/requeue/x")}
+} | {("POST", "/api/tasks/queue/requeue/x"), ("POST", "/api/admin/sweep/requeue/x")}
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,14 @@ def test_queues_are_counted(api: Api, order: str) -> None:
     assert api("POST", "/api/tasks/queue/requeue/pack").text == "1"
 
 
+def test_an_execution_is_revived_by_conductors_path(api: Api, order: str) -> None:
+    assert api("GET", "/api/tasks/queue/size?taskType=pack").body == 1
+    answer = api("POST", f"/api/admin/sweep/requeue/{order}")
+    assert (answer.status, answer.text) == (200, f"true.{order}")
+    assert api("GET", "/api/tasks/queue/size?taskType=pack").body == 2
+    assert api("POST", "/api/admin/sweep/requeue/nobody").text == "false.nobody"
+
+
 def test_who_polled_last_is_known(api: Api, order: str) -> None:
     api("GET", "/api/tasks/poll/pack?workerid=w1")
     api.world.now_ms += 5
