@@ -190,8 +190,8 @@ def _miss_workflow_deadline(step: Step) -> bool:
 
 
 def _run(step: Step) -> None:
-    """Lets the flow go on until only outside work is left."""
-    while step.todo and step.is_running:
+    """Lets the flow go on until only outside work is left, or the next decision has to take over."""
+    while step.todo and step.is_running and step.may_run_scripts:
         ref, hidden = step.todo.popleft()
         node = step.graph.node(ref)
         try:
@@ -208,7 +208,7 @@ def _burst(step: Step) -> tuple[int, int]:
 
 
 def _settle(step: Step) -> Record:
-    if step.is_running and not step.open:
+    if step.is_running and not step.open and not step.todo:
         outcome.complete(step)
     burst = _burst(step)
     if step.is_running and burst[1] > OWN_RECORDS_PER_MINUTE_MAX:
@@ -231,6 +231,7 @@ def _settle(step: Step) -> Record:
         tolerated=tuple(step.tolerated),
         last=step.last,
         burst=burst,
+        todo=tuple(step.todo),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:
@@ -251,7 +252,7 @@ def _live(step: Step) -> dict[str, Ended]:
     """Of the ended tasks, those that something still ahead may read."""
     if not step.is_running:
         return {}
-    front = min(step.graph.node(ref).position for ref in step.open)
+    front = min(step.graph.node(ref).position for ref in (*step.open, *(begin.ref for begin in step.todo)))
     return {ref: ended for ref, ended in step.ended.items() if step.graph.is_live(ref, front)}
 
 
@@ -278,4 +279,6 @@ def _next_due(step: Step) -> int:
     dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
     if workflow := _workflow_deadline(step):
         dues.append(workflow)
+    if step.todo:
+        dues.append(step.now_ms)
     return min(dues, default=0)

@@ -21,12 +21,15 @@ from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
+from batuta_core.model.record import Begin, Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
 
 NOTHING_HIDDEN: frozenset[str] = frozenset()
+
+# A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
+SCRIPTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Step:
         self.failed_refs = list(head.failed_refs)
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
-        self.todo: deque[tuple[str, frozenset[str]]] = deque()
+        self.todo: deque[Begin] = deque(head.todo)
+        self._scripts = 0
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -79,7 +83,7 @@ class Step:
         """``ref`` comes next. Its input does not see the tasks in ``hidden``: Conductor evaluates the first task of a
         branch together with the task that chose the branch, before the latter can be read (recorded)."""
         if ref is not None:
-            self.todo.append((ref, hidden))
+            self.todo.append(Begin(ref, hidden))
 
     def command(self, command: Command) -> None:
         self.draft.commands.append(command)
@@ -193,13 +197,20 @@ class Step:
                 found[key] = raw
         return found
 
-    def run_script(self, language: Language, source: str, given: Mapping[str, Any]) -> ScriptResult:
-        """The value of a user's script that sees ``given``, or why it has none."""
+    def run_script(self, language: Language, source: str, given: Mapping[str, Any], task_id: str | None = None) -> ScriptResult:
+        """The value of a user's script that sees ``given``, or why it has none. ``task_id``: of the open task that it is run for;
+        by default of the one that comes next."""
         text = json.dumps(given, separators=(",", ":"))
-        script = Script(language, source, text, self.now_ms, self.task_id_at(self.next_place()))
+        script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
+        self._scripts += 1
         return self.known.scripts[script]
+
+    @property
+    def may_run_scripts(self) -> bool:
+        """Whether this decision has the time for one more."""
+        return self._scripts < SCRIPTS_MAX
 
     def field(self, root: str, name: str) -> Any:
         if root == "workflow":

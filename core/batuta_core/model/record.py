@@ -50,6 +50,13 @@ class Mark(NamedTuple):
     due_ms: int
 
 
+class Begin(NamedTuple):
+    """The flow has reached ``ref``, whose input does not see the tasks in ``hidden``."""
+
+    ref: str
+    hidden: frozenset[str]
+
+
 class Tolerated(NamedTuple):
     """A permissive task that failed: the execution goes on, and fails at its end."""
 
@@ -216,6 +223,7 @@ class Head:
     last: tuple[Command, ...] = ()  # an ended execution's last commands
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
+    todo: tuple[Begin, ...] = ()  # what the next decision begins with: this one had run as many scripts as one may
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
@@ -246,6 +254,8 @@ class Head:
             out["guards"] = list(self.guards)
         if self.burst[1]:
             out["burst"] = list(self.burst)
+        if self.todo:
+            out["todo"] = [[ref, sorted(hidden)] for ref, hidden in self.todo]
         return out
 
     @classmethod
@@ -271,6 +281,7 @@ class Head:
             last=tuple(command_from_dict(item) for item in get("last", ())),
             guards=_pair(get("guards", (0, 0))),
             burst=_pair(get("burst", (0, 0))),
+            todo=tuple(Begin(ref, frozenset(hidden)) for ref, hidden in get("todo", ())),
         )
 
 

@@ -1,4 +1,4 @@
-"""Signature Version 4 for one POST, as DynamoDB, SQS and SSM want it.
+"""Signature Version 4 for one POST, as DynamoDB, SQS, SSM and Lambda want it.
 
 Follows "Create a signed AWS API request" of the IAM User Guide. The signing key depends on the day only, so it is kept.
 """
@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
-_CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1"}
+_CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1", "lambda": "application/json"}
+_INVOKE_PATH = "/2015-03-31/functions/{}/invocations"  # of Lambda's API, which is one of paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +44,29 @@ class SigningKeys:
         self._content_type = _CONTENT_TYPES.get(service, CONTENT_TYPE)
         self._key_of_day: tuple[str, bytes] = ("", b"")
         token = credentials.session_token
-        self._signed = f"content-type;host;x-amz-date{';x-amz-security-token' if token else ''};x-amz-target"
+        self._is_rest = service == "lambda"
+        self._signed = f"content-type;host;x-amz-date{';x-amz-security-token' if token else ''}{'' if self._is_rest else ';x-amz-target'}"
         self._token_line = f"x-amz-security-token:{token}\n" if token else ""
         self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
 
     def request(self, target: str, body: bytes, epoch_s: float) -> bytes:
-        """The whole HTTP request for ``target`` (X-Amz-Target), signed for that moment."""
+        """The whole HTTP request for ``target`` (X-Amz-Target; a function's name for Lambda), signed for that moment."""
+        path, target_line, target_header = self._path, f"x-amz-target:{target}\n", f"X-Amz-Target: {target}\r\n"
+        if self._is_rest:
+            path, target_line, target_header = f"{self._path.rstrip('/')}{_INVOKE_PATH.format(target)}", "", ""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
-        authorization = self._authorization(target, hashlib.sha256(body).hexdigest(), stamp)
+        authorization = self._authorization(path, target_line, hashlib.sha256(body).hexdigest(), stamp)
         head = (
-            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
-            f"Accept-Encoding: identity\r\nX-Amz-Target: {target}\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
+            f"Accept-Encoding: identity\r\n{target_header}X-Amz-Date: {stamp}\r\n{self._token_header}"
             f"Authorization: {authorization}\r\n\r\n"
         )
         return head.encode("ascii") + body
 
-    def _authorization(self, target: str, body_hash: str, stamp: str) -> str:
+    def _authorization(self, path: str, target_line: str, body_hash: str, stamp: str) -> str:
         canonical = (
-            f"POST\n{self._path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
-            f"x-amz-target:{target}\n\n{self._signed}\n{body_hash}"
+            f"POST\n{path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
+            f"{target_line}\n{self._signed}\n{body_hash}"
         )
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The seam to DynamoDB, SQS and SSM: one signed POST over a kept connection, made again while that helps, and never for long.
+"""The seam to DynamoDB, SQS, SSM and Lambda: one signed POST over a kept connection, made again while that helps, and never for long.
 
 boto3 costs 1.1 ms of CPU a call and most of a cold start; this costs 0.1 to 0.2 ms (docs/adr/0002). The adapters speak the
 services' JSON themselves: attribute values as ``{"S": ...}``, binary as base64.
@@ -37,7 +37,8 @@ _PAUSE_MAX_S = 2.0
 IDLE_MAX_S = 60.0  # how long the AWS SDK for Java keeps an idle connection; AWS does not say when it closes one
 _IDLE_MAX = 16  # connections kept per service; a function has a thread or two
 
-_TARGETS = {"dynamodb": "DynamoDB_20120810", "sqs": "AmazonSQS", "ssm": "AmazonSSM"}
+# What stands before an operation's name in X-Amz-Target; before a function's name in the path, for Lambda, whose one call we make is Invoke.
+_TARGETS = {"dynamodb": "DynamoDB_20120810.", "sqs": "AmazonSQS.", "ssm": "AmazonSSM.", "lambda": ""}
 
 # Called after every answered try: (service, operation, request, response or the refusal's body, ms).
 OnCall = Callable[[str, str, Mapping[str, Any], Mapping[str, Any], float], None]
@@ -104,7 +105,8 @@ class Transport:
         self._lock = threading.Lock()
 
     def call(self, service: str, operation: str, request: Mapping[str, Any], *, wait_s: int = 0) -> dict[str, Any]:
-        """``wait_s``: how long the server itself waits before it answers (a long poll). Raises AwsError."""
+        """``wait_s``: how long the server itself waits before it answers (a long poll). For Lambda, the operation is the name of a
+        function and the request its event; what the function raised is an answer, too. Raises AwsError."""
         if self.on_call is not None and service == "dynamodb" and operation in _MEASURED:
             request = {**request, "ReturnConsumedCapacity": "INDEXES"}
         where = self._services[service]
@@ -129,7 +131,7 @@ class Transport:
         self, where: _Service, service: str, operation: str, request: Mapping[str, Any], body: bytes, deadline: float
     ) -> dict[str, Any]:
         began = time.monotonic()
-        answer = self._exchange(where, where.keys.request(f"{where.target}.{operation}", body, time.time()), deadline)
+        answer = self._exchange(where, where.keys.request(f"{where.target}{operation}", body, time.time()), deadline)
         try:
             response = json.loads(answer.body) if answer.body else {}
         except ValueError:  # an HTML page of something in between

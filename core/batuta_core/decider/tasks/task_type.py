@@ -52,5 +52,9 @@ class TaskType:
         tasks in ``hidden``."""
         raise UnsupportedTaskType(f"Task type {self.name} cannot be run by this version.", task_type=self.name)
 
+    def deliver(self, step: Step, task: OpenTask) -> OpenTask:
+        """Has another attempt, which is not yet open, run when its time has come (``OpenTask.due_ms``; 0: now)."""
+        return step.enqueue(task)
+
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""
