@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batuta_core.decider.expression.template_parser import compile_template
+from tests.simulation import scripts
+
+SCRIPT_TYPES = ("INLINE", "LAMBDA", "JSON_JQ_TRANSFORM")
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Ending:
 
 
 OPEN = Ending("OPEN")
+RAN = Ending("RAN")  # a script: what came of it is said here
 Attempts = Callable[[str, int], Ending]  # reference name, attempt from 1
 
 
@@ -106,7 +110,10 @@ class Interpreter:
         self.note(task, inputs, 1, "COMPLETED", {})
 
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
-        case = _text(inputs.get(task["expression"]))
+        if task["evaluatorType"] == "javascript":
+            case = _text(scripts.TOLD[task["expression"]](inputs).value)
+        else:
+            case = _text(inputs.get(task["expression"]))
         branch = task["decisionCases"].get(case, task["defaultCase"])
         inputs = {**inputs, "case": case, **({"hasChildren": "true"} if branch else {})}
         self.note(task, inputs, 1, "COMPLETED", {"evaluationResult": [case], "selectedCase": case})
@@ -124,6 +131,8 @@ class Interpreter:
         limit = task["retryCount"] if task.get("retryCount") is not None else task["taskDefinition"]["retryCount"]
         while True:
             ending = self.attempts(ref, attempt)
+            if ending is RAN:
+                ending = _of_script(task["type"], inputs)
             if ending is OPEN:
                 self.tasks.append((ref, attempt, "OPEN"))
                 self.all_inputs.append(inputs)
@@ -156,6 +165,17 @@ class Interpreter:
         else:
             self.output = self.outputs[self.last] if self.last else {}
         raise _Ended
+
+
+def _of_script(kind: str, inputs: Mapping[str, Any]) -> Ending:
+    source = inputs[{"INLINE": "expression", "LAMBDA": "scriptExpression", "JSON_JQ_TRANSFORM": "queryExpression"}[kind]]
+    said = scripts.TOLD[source](inputs)
+    if said.error is not None:
+        is_hopeless = kind == "INLINE" and not said.is_late
+        return Ending("FAILED_WITH_TERMINAL_ERROR" if is_hopeless else "FAILED", {"error": said.error}, said.error)
+    if kind == "JSON_JQ_TRANSFORM":
+        return Ending("COMPLETED", {"result": said.value[0] if said.value else None, "resultList": said.value})
+    return Ending("COMPLETED", {"result": said.value})
 
 
 def _text(value: Any) -> str:

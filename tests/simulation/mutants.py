@@ -405,6 +405,41 @@ _add(
 """,
     "nothing is left that would know a late message",
 )
+_add(
+    "leftovers-forgotten",
+    "batuta_core.decider.decide",
+    "        todo=tuple(step.todo),\n",
+    "        todo=(),\n",
+    "what a decision with many scripts left to the next one never begins",
+)
+_add(
+    "leftovers-without-a-timer",
+    "batuta_core.decider.decide",
+    "    if step.todo:\n        dues.append(step.now_ms)\n",
+    "",
+    "nobody takes over what a decision left to the next one",
+)
+_add(
+    "leftovers-do-not-read",
+    "batuta_core.decider.decide",
+    "    front = min(step.graph.node(ref).position for ref in (*step.open, *(begin.ref for begin in step.todo)))\n",
+    "    front = min((step.graph.node(ref).position for ref in step.open), default=len(step.graph.nodes))\n",
+    "outputs that only what is left reads are dropped from the head",
+)
+_add(
+    "scripts-sent-to-workers",
+    "batuta_core.decider.tasks.scripts",
+    "        return replace(task, due_ms=task.due_ms or step.now_ms + 1)",
+    "        return step.enqueue(task)",
+    "another attempt of a script waits for a worker that never comes",
+)
+_add(
+    "late-is-hopeless",
+    "batuta_core.decider.tasks.inline",
+    "TaskStatus.FAILED if result.is_late else TaskStatus.FAILED_WITH_TERMINAL_ERROR",
+    "TaskStatus.FAILED_WITH_TERMINAL_ERROR",
+    "a script that took too long is not tried again",
+)
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -10,8 +10,10 @@ from typing import Any
 
 from batuta_core.model.execution import TaskStatus
 from batuta_core.simulator.worker import Outcome
+from tests.simulation import scripts
 
 SIGNAL_TASK = "signal"
+_MANY_SCRIPTS = 40  # the weight where a workflow is little else: more than one decision runs
 LARGE = 40_000  # characters: more than a record takes in
 
 
@@ -71,7 +73,7 @@ class Workload:
 def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str = "") -> Workload:
     """A workflow of one to some ten tasks."""
     drawer = _Drawer(random, name, has_timeouts)
-    tasks = drawer.tasks(random.randint(1, 5), depth=0)
+    tasks = drawer.tasks(random.randint(6, 14) if drawer.scripts == _MANY_SCRIPTS else random.randint(1, 5), depth=0)
     outputs = {f"o{n}": drawer.expression() for n in range(random.randint(0, 3))}
     return Workload(
         name=name,
@@ -94,6 +96,7 @@ class _Drawer:
         self.random = random
         self.name = name
         self.has_timeouts = has_timeouts
+        self.scripts = random.choice((0, 0, 1.5, 1.5, 1.5, _MANY_SCRIPTS))
         self.refs: list[str] = []
         self.definitions: list[dict[str, Any]] = []
 
@@ -101,7 +104,8 @@ class _Drawer:
         found = []
         for _ in range(count):
             ref = f"t{len(self.refs)}"
-            kind = self.random.choices(("simple", "switch", "set", "wait", "terminate"), (10, 3 if depth < 2 else 0, 2, 1.5, 0.4))[0]
+            kinds = ("simple", "switch", "set", "wait", "terminate", "script")
+            kind = self.random.choices(kinds, (10, 3 if depth < 2 else 0, 2, 1.5, 0.4, self.scripts))[0]
             self.refs.append(ref)
             found.append(getattr(self, kind)(ref, depth))
         return found
@@ -163,8 +167,29 @@ class _Drawer:
         task = self.common(ref, "SWITCH")
         task["inputParameters"]["which"] = self.random.choice((f"${{{self.random.choice(self.refs)}.output.n}}", "${workflow.input.a}"))
         task.update(evaluatorType="value-param", expression="which")
+        if self.random.random() < 0.3:
+            task.update(evaluatorType="javascript", expression=self.random.choice(scripts.SWITCHES))
         task["decisionCases"] = {str(case): self.tasks(self.random.randint(0, 2), depth + 1) for case in range(self.random.randint(1, 3))}
         task["defaultCase"] = self.tasks(self.random.randint(0, 2), depth + 1)
+        return task
+
+    def script(self, ref: str, _depth: int) -> dict[str, Any]:
+        random = self.random
+        kind, key, sources = random.choice(
+            (
+                ("INLINE", "expression", scripts.INLINES),
+                ("LAMBDA", "scriptExpression", scripts.LAMBDAS),
+                ("JSON_JQ_TRANSFORM", "queryExpression", scripts.QUERIES),
+            )
+        )
+        task = self.common(ref, kind)
+        task["inputParameters"]["n"] = random.choice((f"${{{random.choice(self.refs)}.output.n}}", "${workflow.input.a}", 2, 3))
+        task["inputParameters"][key] = random.choice(sources)
+        task["optional"] = random.random() < 0.8
+        task["permissive"] = random.random() < 0.1
+        if random.random() < 0.6:
+            delay_s = random.choice((0, 0, 1, 70, 1500))
+            self.definitions.append({"name": task["name"], "retryCount": random.choice((0, 1, 2)), "retryDelaySeconds": delay_s})
         return task
 
     def set(self, ref: str, _depth: int) -> dict[str, Any]:

@@ -39,8 +39,8 @@ _HARNESS = """
   };
   for (const name of ["performance", "WeakRef", "FinalizationRegistry", "Atomics", "SharedArrayBuffer"]) delete globalThis[name];
 
-  const evaluate = eval, quoted = JSON.stringify, isArray = Array.isArray, keysOf = Object.keys, String_ = String, isFinite_ = Number.isFinite;
-  const Error_ = Error, min = -(2n ** 63n), max = 2n ** 63n - 1n;
+  const evaluate = eval, quoted = JSON.stringify, isArray = Array.isArray, keysOf = Object.keys, isFinite_ = Number.isFinite;
+  const String_ = String, Error_ = Error, min = -(2n ** 63n), max = 2n ** 63n - 1n;
   function json(value, depth) {
     switch (typeof value) {
       case "string": return quoted(value);

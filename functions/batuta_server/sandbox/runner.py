@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider.known import Language, Script, ScriptResult
 from batuta_core.model.error import Unavailable
 from batuta_server.sandbox import protocol
 from batuta_server.sandbox.limits import TIME_S
-from batuta_server.sandbox.process import Ended, Process
+
+if TYPE_CHECKING:
+    from batuta_server.sandbox.process import Ended, Process
 
 _IDLE_MAX = 4
 _LONG = 2**63  # Java's long begins and ends there; what JavaScript prints beyond it was no whole number
@@ -34,6 +36,8 @@ class Sandbox:
             self._idle.pop().kill()
 
     def _run(self, script: Script) -> ScriptResult:
+        from batuta_server.sandbox.process import Ended  # with the first script: most processes run none
+
         process = self._take()
         try:
             kind, text = process.ask(script, TIME_S)
@@ -48,6 +52,8 @@ class Sandbox:
         return _result(script, kind, text)
 
     def _take(self) -> Process:
+        from batuta_server.sandbox.process import Ended, Process
+
         while self._idle:
             try:
                 process = self._idle.pop()

@@ -81,7 +81,7 @@ class ScriptTask(TaskType):
             self._end(step, node, step.open_task(node, task, task_input), ending)
 
     def deliver(self, step: Step, task: OpenTask) -> OpenTask:
-        return replace(task, due_ms=task.due_ms or step.now_ms)
+        return replace(task, due_ms=task.due_ms or step.now_ms + 1)  # later than the timer that may have led here
 
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         if not step.may_run_scripts:
