@@ -1,4 +1,4 @@
-"""The functions: one asset for all, a handler, a role and a log each."""
+"""The functions: one asset for all but the sandbox, a handler, a role and a log each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ FUNCTION_TIMEOUT_S = FUNCTION_VISIBILITY_S // 6
 _BATCH_SIZE = 10  # the most that a FIFO queue gives at once; no window: it would delay every lone result
 
 
-class Functions(Construct):
-    """``api``, ``decider`` and ``timers``, the latter two fed by their queues."""
+# Four for the script, the rest for a process to begin; who waits for it waits for no more than ten.
+_SANDBOX_TIMEOUT_S = 15
 
-    def __init__(self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, queues: Queues) -> None:
+
+class Functions(Construct):
+    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; and ``sandbox``, which runs users' scripts for the first
+    two: it may do nothing and is told nothing."""
+
+    def __init__(
+        self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, sandbox: lambda_.Code, queues: Queues
+    ) -> None:
         super().__init__(scope, id_)
         settings = environment(parameters, arns)
         made = {
@@ -45,12 +52,22 @@ class Functions(Construct):
             for what, statements in policies.FUNCTIONS.items()
         }
         self.api, self.decider, self.timers = made["api"], made["decider"], made["timers"]
+        self.sandbox = make_function(
+            self,
+            "sandbox",
+            parameters,
+            sandbox,
+            statements=(),
+            memory_mb=parameters.sandbox_memory_mb,
+            timeout_s=_SANDBOX_TIMEOUT_S,
+            settings={},
+        )
         feed(self, "DeciderQueue", self.decider, queues.decider, parameters.decider_concurrency)
         feed(self, "TimersQueue", self.timers, queues.timers, parameters.timers_concurrency)
 
     @property
     def all(self) -> Sequence[lambda_.Function]:
-        return (self.api, self.decider, self.timers)
+        return (self.api, self.decider, self.timers, self.sandbox)
 
 
 def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
@@ -62,6 +79,7 @@ def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
         token_keys_parameter=token_keys_parameter(parameters.stage),
         namespaces=() if parameters.is_any_namespace else parameters.namespaces,
         retention_s=parameters.retention_s,
+        sandbox_function=resource_name(parameters.stage, "sandbox"),
         endpoint_url=parameters.endpoint_url,
     )
     return settings.to_env()

@@ -60,6 +60,7 @@ class StageParameters:
     api_memory_mb: int = 512  # imports the most, bodies up to 6 MB
     decider_memory_mb: int = 256  # it mostly waits for DynamoDB and SQS, and waiting is paid by memory; 60 MB are in use
     timers_memory_mb: int = 256  # passes messages on
+    sandbox_memory_mb: int = 512  # less would end a script before the limits of its own do (batuta_server/sandbox/limits.py)
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
     decider_concurrency: int = 50
@@ -93,7 +94,7 @@ class StageParameters:
             f"one of {', '.join(map(str, sorted(LOG_RETENTIONS_DAYS)))}",
         )
         _require(self.token_key_generation >= 1, "token_key_generation", "1 or more")
-        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb"):
+        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "sandbox_memory_mb"):
             _require(getattr(self, name) in _MEMORY_MB, name, f"{_MEMORY_MB[0]} to {_MEMORY_MB[-1]}")
         for name in ("decider_concurrency", "timers_concurrency"):
             _require(getattr(self, name) in _CONCURRENCY, name, f"{_CONCURRENCY[0]} to {_CONCURRENCY[-1]}")

@@ -100,6 +100,7 @@ _SHORT = (
     (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\}", "bucket"),
     (r"arn:\{Partition\}:ssm:.*:parameter/batuta/\w+/(.*)", r"parameter \1"),
     (r"arn:\{Partition\}:logs:.*:log-group:/batuta/\w+/\w+:\*", "logs"),
+    (r"arn:\{Partition\}:lambda:.*:function:batuta-\w+--(\w+)", r"function \1"),
     (r"AWS::Logs::LogGroup//batuta/\w+/\w+", "its log"),
     (r"AWS::CloudWatch::Alarm/batuta-\w+--\w+", "alarms"),
     (r"\*", "everything"),

@@ -75,8 +75,8 @@ class World:
     """The ports, the clock, and the loop that picks what happens next.
 
     ``skew_ms`` bounds how far the clocks of the functions are off; ``is_fifo_kept`` False takes order and deduplication
-    from the FIFO queue. ``scripts`` runs users' scripts; by default nothing does. Set ``on_append`` to look at each record as it is committed, ``sources`` to add what workers and
-    users do.
+    from the FIFO queue. ``scripts`` runs users' scripts; by default nothing does. Set ``on_append`` to look at each record as
+    it is committed, ``sources`` to add what workers and users do.
     """
 
     def __init__(

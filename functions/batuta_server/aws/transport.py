@@ -37,7 +37,7 @@ _PAUSE_MAX_S = 2.0
 IDLE_MAX_S = 60.0  # how long the AWS SDK for Java keeps an idle connection; AWS does not say when it closes one
 _IDLE_MAX = 16  # connections kept per service; a function has a thread or two
 
-# What stands before an operation's name in X-Amz-Target; before a function's name in the path, for Lambda, whose one call we make is Invoke.
+# What stands before an operation's name in X-Amz-Target. Of Lambda we call Invoke alone, which names the function in its path.
 _TARGETS = {"dynamodb": "DynamoDB_20120810.", "sqs": "AmazonSQS.", "ssm": "AmazonSSM.", "lambda": ""}
 
 # Called after every answered try: (service, operation, request, response or the refusal's body, ms).

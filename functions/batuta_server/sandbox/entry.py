@@ -3,4 +3,6 @@
 from batuta_server.sandbox.handler import make_handler
 from batuta_server.sandbox.runner import Sandbox
 
-handle = make_handler(Sandbox())
+SANDBOX = Sandbox()
+SANDBOX.begin()  # while the environment starts, which has a whole CPU
+handle = make_handler(SANDBOX)

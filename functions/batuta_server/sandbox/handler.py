@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider.known import Language, Script
-from batuta_core.engine.ports import Scripts
+
+if TYPE_CHECKING:
+    from batuta_core.engine.ports import Scripts
 
 
 def make_handler(scripts: Scripts) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:

@@ -14,7 +14,6 @@ import _quickjs  # not the package around it, which starts a thread when it is i
 from batuta_server.sandbox.failure import ScriptFailed
 from batuta_server.sandbox.limits import DEPTH_MAX, HEAP_MAX_BYTES, STACK_MAX_BYTES
 
-
 # What is not the same at every run is put in order: the clock stands, chance comes from the seed (sfc32), collection of garbage
 # cannot be seen. ``run`` takes what it needs before the script can change it. A value becomes JSON as in Conductor: what JSON lacks
 # is null, a number out of its range is the text that Java prints, dates, maps and functions are what members they have.

@@ -16,7 +16,7 @@ from batuta_core.decider.known import Script
 from batuta_server.sandbox.limits import OUTPUT_MAX_BYTES
 from batuta_server.sandbox.protocol import LENGTH_BYTES
 
-START_MAX_S = 20.0  # it takes 60 ms; on a busy machine, or on the third of a CPU that a small Lambda has, much longer
+START_MAX_S = 10.0  # it takes 60 ms of CPU, and a Lambda of 512 MB has a third of one
 _MAIN = "import sys; sys.path[:0] = sys.argv[1:]; from batuta_server.sandbox.child import main; main()"
 
 

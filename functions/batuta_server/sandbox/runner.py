@@ -27,6 +27,10 @@ class Sandbox:
         self._idle: deque[Process] = deque()
         self._is_closed = False
 
+    def begin(self) -> None:
+        """Has a process ready for the first script. Raises Unavailable."""
+        self._give_back(self._take())
+
     def run(self, scripts: Sequence[Script]) -> Sequence[ScriptResult]:
         return [self._run(script) for script in scripts]
 
