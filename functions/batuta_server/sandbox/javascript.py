@@ -39,6 +39,7 @@ _HARNESS = """
   for (const name of ["performance", "WeakRef", "FinalizationRegistry", "Atomics", "SharedArrayBuffer"]) delete globalThis[name];
 
   const evaluate = eval, quoted = JSON.stringify, isArray = Array.isArray, keysOf = Object.keys, isFinite_ = Number.isFinite;
+  const join = Array.prototype.join, apply = Reflect.apply, joined = parts => apply(join, parts, [","]);
   const String_ = String, Error_ = Error, min = -(2n ** 63n), max = 2n ** 63n - 1n;
   function json(value, depth) {
     switch (typeof value) {
@@ -51,17 +52,18 @@ _HARNESS = """
     }
     if (value === null) return "null";
     if (depth === DEPTH_MAX) throw new Error_("the value is nested deeper than DEPTH_MAX levels, or in itself");
-    let text = "", more = "";
+    const parts = [];
     if (isArray(value)) {
-      for (let i = 0; i < value.length; i++) { text += more + json(value[i], depth + 1); more = ","; }
-      return "[" + text + "]";
+      for (let i = 0; i < value.length; i++) parts[i] = json(value[i], depth + 1);
+      return "[" + joined(parts) + "]";
     }
     const keys = keysOf(value);
-    for (let i = 0; i < keys.length; i++) { text += more + quoted(keys[i]) + ":" + json(value[keys[i]], depth + 1); more = ","; }
-    return "{" + text + "}";
+    for (let i = 0; i < keys.length; i++) parts[i] = quoted(keys[i]) + ":" + json(value[keys[i]], depth + 1);
+    return "{" + joined(parts) + "}";
   }
   let value;
-  return source => source === undefined ? json(value, 0) : void (value = evaluate(source));
+  // Joined once more: the binding cannot read a text that is still in pieces.
+  return source => source === undefined ? joined([json(value, 0)]) : void (value = evaluate(source));
 })
 """.replace("DEPTH_MAX", str(DEPTH_MAX))
 

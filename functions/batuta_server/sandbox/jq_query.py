@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jq
 
@@ -13,17 +14,25 @@ _CLOCK = re.compile(r"\b(?:now|localtime|gmtime|strflocaltime)\b")
 
 def run(query: str, given: str, now_ms: int) -> str:
     """The JSON list of all that ``query`` gives out. ``given`` is JSON. Raises ScriptFailed."""
+    # As text, since values in Python would be rounded: jq keeps a number that it does not count with.
+    program = f"{query}\n| tojson"
+    if _CLOCK.search(query):
+        program = f"def now: {now_ms / 1000!r} + 0;\n{program}"
     try:
-        program = jq.compile(query)  # first as it is, so that an error names the user's lines
-        if _CLOCK.search(query):
-            program = jq.compile(f"def now: {now_ms / 1000!r} + 0;\n{query}")
-        # Its own text, since values in Python would be rounded: jq keeps a number that it does not count with. A line each.
-        text: str = program.input_text(given).text()
+        texts = _compiled(program, query).input_text(given).all()
     except ValueError as error:
         raise ScriptFailed(_message(str(error))) from None
     except MemoryError:
         raise ScriptFailed("the jq expression ran out of memory", is_worn=True) from None
-    return "[" + ",".join(text.split("\n")) + "]" if text else "[]"
+    return f"[{','.join(texts)}]"
+
+
+def _compiled(program: str, query: str) -> Any:
+    try:
+        return jq.compile(program)
+    except ValueError:
+        jq.compile(query)  # whose error names the user's lines
+        raise
 
 
 def _message(text: str) -> str:

@@ -45,6 +45,9 @@ GIVEN = {"a": 1, "m": {"k": [1, 2]}, "text": "ä😀"}
         ("x = 5; x", 5),
         ("let r = {}; Promise.resolve(1).then(x => r.a = x); r", {"a": 1}),
         ("({__proto__: null, a: 1})", {"a": 1}),
+        ("let s = ''; for (let i = 0; i < 1000; i++) s += 'x' + i; s.length", 3890),
+        ("Array.from({length: 3000}, (_, i) => ({id: i}))", [{"id": n} for n in range(3000)]),
+        ("'x'.repeat(500) + $.a + 'y'.repeat(500)", "x" * 500 + "1" + "y" * 500),
         ("JSON.parse('{\"__proto__\": 1}')", {"__proto__": 1}),
         ("Object.create({inherited: 1})", {}),
     ],
@@ -151,7 +154,7 @@ def test_there_is_nothing_of_a_host(sandbox: Sandbox) -> None:
     assert run(sandbox, javascript("$.names.filter(name => name in globalThis)", {"names": names})).value == []
 
 
-@pytest.mark.parametrize("source", ["import('os')", "import('/etc/passwd')", "import('./x.js').catch(() => 1)"])
+@pytest.mark.parametrize("source", ["import('os')", "import('/etc/passwd')"])
 def test_there_are_no_modules(sandbox: Sandbox, source: str) -> None:
     caught = f"let said = {{}}; {source}.then(() => said.loaded = true, () => said.refused = true); said"
     assert "loaded" not in run(sandbox, javascript(caught)).value

@@ -30,7 +30,11 @@ from batuta_server.sandbox.runner import Sandbox
         ("def now: 5; now", None, [5]),
         ("env, $ENV", None, [{}, {}]),
         ("debug, stderr", 1, [1, 1]),
-        ("# a comment", 1, [1]),
+        (". # a comment", 1, [1]),
+        ("def f: 1; f, 2", 1, [1, 2]),
+        ("1, 2 | . + 1", 1, [2, 3]),
+        (". as $x | $x", 1, [1]),
+        ('try error("x") catch .', 1, ["x"]),
     ],
 )
 def test_values(sandbox: Sandbox, query: str, given: Any, values: list[Any]) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.unit.functions.sandbox.scripts import javascript, jq, run
@@ -109,9 +110,7 @@ def test_what_takes_too_much_memory_is_refused(mine: Sandbox, script: Script) ->
     is_as_good_as_new(mine, old)
 
 
-@pytest.mark.parametrize(
-    "script", [javascript("'x'.repeat(6e6)"), javascript("new Array(3e6).fill(0)"), jq('"x" * 6000000'), jq("[range(1000000)]")]
-)
+@pytest.mark.parametrize("script", [javascript("'x'.repeat(6e6)"), jq('"x" * 6000000'), jq("[range(1000000)]")])
 def test_a_value_beyond_the_limit_is_refused(mine: Sandbox, script: Script) -> None:
     old = pid_of(mine)
     assert "the limit is 5242880" in (run(mine, script).error or "")
@@ -140,7 +139,8 @@ def test_a_process_that_died_meanwhile_is_replaced(mine: Sandbox) -> None:
     old = pid_of(mine)
     os.kill(old, signal.SIGKILL)
     time.sleep(0.05)
-    is_as_good_as_new(mine, old)
+    assert run(mine, javascript("1")).value == 1
+    assert not is_running(old)
 
 
 def test_who_kills_the_process_in_between_is_taken_for_the_kernel(mine: Sandbox) -> None:
@@ -211,7 +211,7 @@ def test_the_process_sees_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ours")
     started = Process()
     try:
-        environment = open(f"/proc/{started.pid}/environ", "rb").read()  # noqa: SIM115
+        environment = Path(f"/proc/{started.pid}/environ").read_bytes()
         descriptors = os.listdir(f"/proc/{started.pid}/fd")
     finally:
         started.kill()
