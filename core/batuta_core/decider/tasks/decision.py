@@ -41,7 +41,7 @@ class Decision(TaskType):
         task_input = step.inputs(node, hidden)
         expression = node.task.get("caseExpression") or ""
         if not expression.strip():
-            value = task_input.get(node.task.get("caseValueParam"))
+            value = task_input.get(node.task.get("caseValueParam", ""))
         else:
             result = step.run_script(Language.JAVASCRIPT, expression, task_input)
             if result.error is not None:  # no task is made (recorded)

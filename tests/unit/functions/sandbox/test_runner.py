@@ -17,7 +17,7 @@ from tests.unit.functions.sandbox.scripts import javascript, jq, run
 
 from batuta_core.decider.known import Script
 from batuta_core.model.error import Unavailable
-from batuta_server.sandbox import child, process, runner
+from batuta_server.sandbox import limits, runner
 from batuta_server.sandbox.process import Process
 from batuta_server.sandbox.runner import Sandbox
 
@@ -158,7 +158,7 @@ def test_nothing_is_left_when_it_is_closed() -> None:
 
 
 def test_where_no_process_can_be_started_it_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable):
         run(Sandbox(), javascript("1"))
 
@@ -175,7 +175,7 @@ def test_a_process_ends_with_whoever_started_it() -> None:
         "process.ask(Script(Language.JAVASCRIPT, 'while (true) {}', '{}', 0, ''), 60)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    pid, end = int(done.stdout), time.monotonic() + child.OWN_END_S + 4
+    pid, end = int(done.stdout), time.monotonic() + limits.OWN_END_S + 4
     while is_running(pid) and time.monotonic() < end:
         time.sleep(0.05)
     assert not is_running(pid)
@@ -204,7 +204,7 @@ def test_the_process_can_open_nothing_and_start_nobody() -> None:
     said = json.loads(done.stdout)
     assert {said["open"], said["socket"], said["pipe"]} == {"Too many open files"}
     assert (said["env"], said["nproc"], said["core"]) == ({}, [0, 0], [0, 0])
-    assert said["memory"] == [child.PROCESS_MAX_BYTES] * 2
+    assert said["memory"] == [limits.PROCESS_MAX_BYTES] * 2
 
 
 def test_the_process_sees_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
