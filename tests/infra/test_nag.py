@@ -18,7 +18,7 @@ PARAMETERS = StageParameters(alarm_email="ops@example.com", dashboard=True, reta
 
 def found(asset: Path, *, is_excused: bool) -> set[str]:
     app = cdk.App(analytics_reporting=False)
-    stack = BatutaStack(app, "batuta-prod", PARAMETERS, asset)
+    stack = BatutaStack(app, "batuta-prod", PARAMETERS, asset, asset)
     if is_excused:
         checks.excuse(stack)
     cdk.Aspects.of(stack).add(AwsSolutionsChecks(verbose=True))

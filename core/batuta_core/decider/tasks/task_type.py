@@ -70,5 +70,9 @@ class TaskType:
         chance nothing is left that could end; a task that goes on waiting then would wait for ever."""
         return False
 
+    def deliver(self, step: Step, node: Node, task: OpenTask) -> OpenTask:
+        """Has another attempt, which is not yet open, run when its time has come (``OpenTask.due_ms``; 0: now)."""
+        return step.enqueue(task)
+
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""
