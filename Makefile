@@ -123,7 +123,7 @@ bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (
 	$(BIN)/python -m benchmarks.peer
 
 lock: $(VENV)/run.stamp ## pin the requirements anew, with hashes and without addresses
-	cd requirements && for f in uv server sdk dev emulator cloud lambda infra; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
+	cd requirements && for f in uv server sdk dev emulator cloud lambda sandbox infra; do env -u PIP_FIND_LINKS -u UV_FIND_LINKS ../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --universal --python-version 3.11 $$f.in -o $$f.txt; done
 	cp requirements/emulator.txt functions/batuta_server/local/emulator-requirements.txt
 
 wheels: $(VENV)/dev.stamp ## build the three wheels into dist/

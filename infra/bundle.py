@@ -15,6 +15,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.parameters import ARM64, X86_64
@@ -23,14 +24,34 @@ PYTHON = "3.13"  # the runtime's
 ASSET_MAX_MB = 20  # unzipped; a cold start reads it
 
 _ROOT = Path(__file__).resolve().parents[1]
-_REQUIREMENTS = _ROOT / "requirements" / "lambda.txt"
+_REQUIREMENTS = _ROOT / "requirements"
 _PACKAGES = (_ROOT / "core" / "batuta_core", _ROOT / "functions" / "batuta_server")
 _PROJECTS = (_ROOT / "core" / "pyproject.toml", _ROOT / "functions" / "pyproject.toml")
 # glibc 2.34 is Amazon Linux 2023's. Some wheels are there for manylinux_2_28 only, and installers then take an old version quietly.
 _PLATFORMS = {ARM64: "aarch64-manylinux_2_28", X86_64: "x86_64-manylinux_2_28"}
 
-# Not of ours: the local server, and the simulator, which is for tests.
-_OURS_LEFT_OUT = ("batuta_server/local", "batuta_core/simulator")
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in an asset: the packages of ``requirements/<name>.txt``, and ours but for some."""
+
+    name: str
+    ours_left_out: tuple[str, ...]
+
+
+# Without the local server, and the simulator, which is for tests.
+LAMBDA = Contents("lambda", ("batuta_server/local", "batuta_core/simulator"))
+# The engines for users' scripts are half of what an asset may hold, and all the other functions start better without them. What runs
+# strangers' code has little else beside it.
+SANDBOX = Contents(
+    "sandbox",
+    (
+        *LAMBDA.ours_left_out,
+        *(f"batuta_server/{what}" for what in ("api", "aws", "decider", "http", "stage", "timers")),
+        *(f"batuta_server/{what}.py" for what in ("bootstrap", "events", "facts", "layout", "settings", "telemetry")),
+    ),
+)
+
 # Of others: what says when and how it was installed, what only type checkers and tests read.
 _FILES_LEFT_OUT = frozenset({"RECORD", "REQUESTED", "INSTALLER", "direct_url.json", "uv_cache.json", ".lock"})
 _SUFFIXES_LEFT_OUT = (".pyi", ".pyc", ".typed")
@@ -51,23 +72,23 @@ class BundleError(Exception):
     """The asset could not be built. The message holds what the installer or compiler said."""
 
 
-def build(arch: str, target: Path | None = None) -> Path:
+def build(arch: str, target: Path | None = None, contents: Contents = LAMBDA) -> Path:
     """The folder to give to Lambda; what is there from the same inputs is left as it is. Raises BundleError."""
-    target = target or _ROOT / "build" / f"lambda-{arch}"
+    target = target or _ROOT / "build" / f"{contents.name}-{arch}"
     compiler = find_python()
     stamp = target.with_name(f"{target.name}.inputs")
-    inputs = _hash_of_inputs(arch, compiler)
+    inputs = _hash_of_inputs(arch, compiler, contents)
     if target.is_dir() and stamp.is_file() and stamp.read_text() == inputs:
         return target
     stamp.unlink(missing_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    _install(arch, target)
+    _install(arch, target, _requirements(contents))
     _strip(target)
     for package in _PACKAGES:
         shutil.copytree(package, target / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    for path in _OURS_LEFT_OUT:
-        shutil.rmtree(target / path)
+    for path in contents.ours_left_out:
+        shutil.rmtree(target / path) if (target / path).is_dir() else (target / path).unlink()
     for project in _PROJECTS:
         _describe(project, target)
     if compiler:
@@ -86,10 +107,14 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _hash_of_inputs(arch: str, compiler: str | None) -> str:
-    digest = hashlib.sha256(f"{arch} {compiler}".encode())
+def _requirements(contents: Contents) -> Path:
+    return _REQUIREMENTS / f"{contents.name}.txt"
+
+
+def _hash_of_inputs(arch: str, compiler: str | None, contents: Contents) -> str:
+    digest = hashlib.sha256(f"{arch} {compiler} {contents}".encode())
     sources = [path for package in _PACKAGES for path in sorted(package.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    for path in (Path(__file__), _REQUIREMENTS, *_PROJECTS, *sources):
+    for path in (Path(__file__), _requirements(contents), *_PROJECTS, *sources):
         digest.update(f"{path.relative_to(_ROOT)} {path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -97,7 +122,7 @@ def _hash_of_inputs(arch: str, compiler: str | None) -> str:
 # --- third-party code
 
 
-def _install(arch: str, target: Path) -> None:
+def _install(arch: str, target: Path, requirements: Path) -> None:
     uv = _uv()
     if uv:
         command = [uv, "pip", "install", "-q", "--python-platform", _PLATFORMS[arch], "--python-version", PYTHON, "--link-mode", "copy"]
@@ -107,7 +132,7 @@ def _install(arch: str, target: Path) -> None:
         machine, _, newest = _PLATFORMS[arch].partition("-")
         for platform in (newest, "manylinux_2_17", "manylinux2014"):
             command += ["--platform", f"{platform}_{machine}"]
-    _run([*command, "--target", str(target), "--only-binary", ":all:", "--require-hashes", "-r", str(_REQUIREMENTS)])
+    _run([*command, "--target", str(target), "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)])
 
 
 def _uv() -> str | None:

@@ -1,4 +1,4 @@
-"""The functions: one asset for all, a handler, a role and a log each.
+"""The functions: one asset for all but the sandbox, a handler, a role and a log each.
 
 The http function is invoked by whoever dispatches an HTTP task, asynchronously. What Lambda could not run goes to the dead letters of
 the tasks, and is not tried again: whether a request was made that nobody heard of is for the retry policy to deal with.
@@ -31,10 +31,17 @@ FUNCTION_TIMEOUT_S = FUNCTION_VISIBILITY_S // 6
 _BATCH_SIZE = 10  # the most that a FIFO queue gives at once; no window: it would delay every lone result
 
 
-class Functions(Construct):
-    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http``."""
+# Four for the script, the rest for a process to begin; who waits for it waits for no more than ten.
+_SANDBOX_TIMEOUT_S = 15
 
-    def __init__(self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, queues: Queues) -> None:
+
+class Functions(Construct):
+    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http``; and ``sandbox``, which runs users' scripts for
+    the first two: it may do nothing and is told nothing."""
+
+    def __init__(
+        self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, sandbox: lambda_.Code, queues: Queues
+    ) -> None:
         super().__init__(scope, id_)
         settings = environment(parameters, arns)
         made = {
@@ -52,12 +59,22 @@ class Functions(Construct):
             for what, statements in policies.FUNCTIONS.items()
         }
         self.api, self.decider, self.timers, self.http = made["api"], made["decider"], made["timers"], made["http"]
+        self.sandbox = make_function(
+            self,
+            "sandbox",
+            parameters,
+            sandbox,
+            statements=(),
+            memory_mb=parameters.sandbox_memory_mb,
+            timeout_s=_SANDBOX_TIMEOUT_S,
+            settings={},
+        )
         feed(self, "DeciderQueue", self.decider, queues.decider, parameters.decider_concurrency)
         feed(self, "TimersQueue", self.timers, queues.timers, parameters.timers_concurrency)
 
     @property
     def all(self) -> Sequence[lambda_.Function]:
-        return (self.api, self.decider, self.timers, self.http)
+        return (self.api, self.decider, self.timers, self.http, self.sandbox)
 
 
 def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
@@ -69,6 +86,7 @@ def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
         token_keys_parameter=token_keys_parameter(parameters.stage),
         namespaces=() if parameters.is_any_namespace else parameters.namespaces,
         retention_s=parameters.retention_s,
+        sandbox_function=resource_name(parameters.stage, "sandbox"),
         endpoint_url=parameters.endpoint_url,
     )
     return settings.to_env()

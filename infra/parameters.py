@@ -66,6 +66,7 @@ class StageParameters:
     decider_memory_mb: int = 256  # 108 MB at worst; 512 would make a decision 5 ms faster, for two thirds more of its time's price
     timers_memory_mb: int = 256  # 30 MB at worst: 128 would do, but save less than a cent a month, and moving far timers takes CPU
     http_memory_mb: int = 256  # ten answers of a megabyte at once
+    sandbox_memory_mb: int = 512  # less would end a script before the limits of its own do (batuta_server/sandbox/limits.py)
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
     decider_concurrency: int = 50
@@ -103,7 +104,7 @@ class StageParameters:
             f"one of {', '.join(map(str, sorted(LOG_RETENTIONS_DAYS)))}",
         )
         _require(self.token_key_generation >= 1, "token_key_generation", "1 or more")
-        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "http_memory_mb"):
+        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "http_memory_mb", "sandbox_memory_mb"):
             _require(getattr(self, name) in _MEMORY_MB, name, f"{_MEMORY_MB[0]} to {_MEMORY_MB[-1]}")
         for name in ("decider_concurrency", "timers_concurrency"):
             _require(getattr(self, name) in _CONCURRENCY, name, f"{_CONCURRENCY[0]} to {_CONCURRENCY[-1]}")

@@ -50,6 +50,7 @@ def for_emulator(statements: Sequence[iam.PolicyStatement]) -> list[iam.PolicySt
 
 def api(arns: Arns) -> list[iam.PolicyStatement]:
     return [
+        _scripts(arns),
         allow("dynamodb", _JOURNAL, [arns.table(layout.EXECUTIONS)]),
         allow("dynamodb", ("Query",), arns.indexes(layout.EXECUTIONS)),
         allow("dynamodb", _REGISTER, [arns.table(layout.DEFINITIONS)]),
@@ -65,6 +66,7 @@ def api(arns: Arns) -> list[iam.PolicyStatement]:
 
 def decider(arns: Arns) -> list[iam.PolicyStatement]:
     return [
+        _scripts(arns),
         allow("dynamodb", _JOURNAL, [arns.table(layout.EXECUTIONS)]),
         allow("dynamodb", _FREEZE, [arns.table(layout.DEFINITIONS)]),
         allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
@@ -125,6 +127,10 @@ def _payloads(arns: Arns) -> list[iam.PolicyStatement]:
         allow("s3", ("GetObject", "PutObject", "DeleteObject"), arns.payloads()),
         allow("s3", ("ListBucket",), [arns.bucket()], StringLike={"s3:prefix": arns.payload_prefixes()}),
     ]
+
+
+def _scripts(arns: Arns) -> iam.PolicyStatement:
+    return allow("lambda", ("InvokeFunction",), [arns.function("sandbox")])
 
 
 def _token_keys(arns: Arns) -> iam.PolicyStatement:

@@ -12,9 +12,11 @@ from infra.stage import BatutaStage
 
 
 class BatutaStack(Stack):
-    def __init__(self, scope: Construct, id_: str, parameters: StageParameters, asset: Path | None = None) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, parameters: StageParameters, asset: Path | None = None, sandbox_asset: Path | None = None
+    ) -> None:
         super().__init__(scope, id_, description=f"Batuta, durable workflows: stage {parameters.stage}")
-        self.stage = BatutaStage(self, "Batuta", parameters, asset)
+        self.stage = BatutaStage(self, "Batuta", parameters, asset, sandbox_asset)
         Tags.of(self).add("batuta:stage", parameters.stage)
         access = self.stage.access
         self._tell("Url", self.stage.url, "The server's root: BATUTA_URL")

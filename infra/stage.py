@@ -25,21 +25,24 @@ from infra.tables import Tables
 class BatutaStage(Construct):
     """One deployment of Batuta. Several may be in an account and region, each under its own ``parameters.stage``.
 
-    ``asset`` is a folder that ``bundle.build`` made; by default it is made now. Attach ``access.worker``, ``access.client``
-    or ``access.operator`` (managed policies) to whoever uses it; ``url`` is the API's.
+    ``asset`` and ``sandbox_asset`` are folders that ``bundle.build`` made; by default they are made now. Attach
+    ``access.worker``, ``access.client`` or ``access.operator`` (managed policies) to whoever uses it; ``url`` is the API's.
     """
 
-    def __init__(self, scope: Construct, id_: str, parameters: StageParameters, asset: Path | None = None) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, parameters: StageParameters, asset: Path | None = None, sandbox_asset: Path | None = None
+    ) -> None:
         super().__init__(scope, id_)
         self.parameters = parameters
         code = lambda_.Code.from_asset(str(asset or bundle.build(parameters.arch)))
+        sandbox = lambda_.Code.from_asset(str(sandbox_asset or bundle.build(parameters.arch, contents=bundle.SANDBOX)))
         arns = Arns(self, parameters)
         self.tables = Tables(self, "Tables", parameters)
         self.queues = Queues(self, "Queues", parameters)
         self.payloads = Payloads(self, "Payloads", parameters, arns)
         keys = Keys(self, "Keys", parameters, arns, code)
         keys.resource.node.add_dependency(self.payloads)  # which it empties
-        self.functions = Functions(self, "Functions", parameters, arns, code, self.queues)
+        self.functions = Functions(self, "Functions", parameters, arns, code, sandbox, self.queues)
         for function in self.functions.all:
             function.node.add_dependency(keys.resource, self.tables)
         self.api = Api(self, "Api", parameters, self.functions.api)

@@ -9,7 +9,7 @@ import uuid
 
 from batuta_core.engine.catalog import Catalog
 from batuta_core.engine.fetch import Cache
-from batuta_core.engine.ports import Log, Ports
+from batuta_core.engine.ports import Log, NoScripts, Ports, Scripts
 from batuta_core.model.token import Signer
 from batuta_server import layout
 from batuta_server.aws.definitions import DynamoDefinitions
@@ -21,6 +21,7 @@ from batuta_server.aws.key_ring import KeyRing
 from batuta_server.aws.logs import DynamoLogs
 from batuta_server.aws.payloads import S3Payloads
 from batuta_server.aws.queues import SqsQueues
+from batuta_server.aws.scripts import LambdaScripts
 from batuta_server.aws.signature import Credentials
 from batuta_server.aws.summaries import DynamoSummaries
 from batuta_server.aws.transport import Transport
@@ -58,6 +59,7 @@ def make_ports(settings: Settings, transport: Transport | None = None, log: Log 
         signer=_signer(settings, transport),
         catalog=Catalog(),
         cache=Cache(),
+        scripts=_scripts(settings, transport),
         retention_s=settings.retention_s,
         log=log,
     )
@@ -68,6 +70,18 @@ def _signer(settings: Settings, transport: Transport) -> Signer:
         return Signer(settings.token_keys)
     ring = KeyRing(transport, settings.token_keys_parameter)
     return Signer(ring.known, renew=ring.newest)
+
+
+def _scripts(settings: Settings, transport: Transport) -> Scripts:
+    """Where users' scripts are run: in a function that may do nothing else; on a laptop in processes of our own, begun with the first
+    script. A function whose settings name neither runs none."""
+    if settings.sandbox_function:
+        return LambdaScripts(transport, settings.sandbox_function)
+    if settings.is_local:
+        from batuta_server.sandbox.runner import Sandbox
+
+        return Sandbox()
+    return NoScripts()
 
 
 def _lambda_log(settings: Settings) -> Log:

@@ -27,6 +27,7 @@ _NAMESPACES = "BATUTA_NAMESPACES"  # commas between
 _RETENTION_S = "BATUTA_RETENTION_S"
 _HTTP_ALLOWED = "BATUTA_HTTP_ALLOWED"  # commas between
 _IS_LOCAL = "BATUTA_LOCAL"
+_SANDBOX_FUNCTION = "BATUTA_SANDBOX_FUNCTION"
 _ENDPOINT_URL = "BATUTA_ENDPOINT_URL"
 _SERVICE_URLS = {service: f"BATUTA_{service.upper()}_URL" for service in SERVICES}
 _LAMBDA_REGION = "AWS_REGION"  # Lambda sets it and lets nobody else set it
@@ -53,6 +54,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()  # which there may be; none named: any
     retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
     is_local: bool = False  # on a laptop or in a test: nothing may reach AWS, and nobody is asked who he is
+    sandbox_function: str = ""  # the name of the function that runs users' scripts; without one they are run here, where that is allowed
     endpoint_url: str = ""
     service_urls: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,6 +71,7 @@ class Settings:
             namespaces=tuple(check_namespace(name) for name in env.get(_NAMESPACES, "").split(",") if name),
             retention_s=_number(env, _RETENTION_S),
             is_local=env.get(_IS_LOCAL, "") == "1",
+            sandbox_function=env.get(_SANDBOX_FUNCTION, ""),
             endpoint_url=env.get(_ENDPOINT_URL, ""),
             service_urls={service: env[name] for service, name in _SERVICE_URLS.items() if env.get(name)},
         )
@@ -84,6 +87,7 @@ class Settings:
             _NAMESPACES: ",".join(self.namespaces),
             _RETENTION_S: str(self.retention_s) if self.retention_s else "",
             _IS_LOCAL: "1" if self.is_local else "",
+            _SANDBOX_FUNCTION: self.sandbox_function,
             _ENDPOINT_URL: self.endpoint_url,
             **{_SERVICE_URLS[service]: url for service, url in self.service_urls.items()},
         }
@@ -97,7 +101,8 @@ class Settings:
     def endpoints(self) -> dict[str, str]:
         """All of them. Raises SettingsError when this is a laptop or a test and one of them is elsewhere: nothing that runs
         there may ever reach a real account."""
-        unused = {"ssm": not self.token_keys_parameter, "lambda": self.is_local}  # a laptop has queues in its place
+        # On a laptop queues stand in its place, and processes for the scripts.
+        unused = {"ssm": not self.token_keys_parameter, "lambda": self.is_local and not self.sandbox_function}
         needed = [service for service in SERVICES if not unused.get(service)]
         found = {service: self.endpoint(service) for service in needed}
         if self.is_local or "PYTEST_VERSION" in os.environ:

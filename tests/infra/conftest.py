@@ -22,7 +22,7 @@ def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def synthesize(asset: Path, parameters: StageParameters) -> Template:
     app = cdk.App(analytics_reporting=False)
-    return Template.from_stack(BatutaStack(app, f"batuta-{parameters.stage}", parameters, asset))
+    return Template.from_stack(BatutaStack(app, f"batuta-{parameters.stage}", parameters, asset, asset))
 
 
 @pytest.fixture(scope="session")

@@ -26,10 +26,10 @@ ENVIRONMENT = {
 }
 
 
-def built(arch: str, folder: Path) -> Path:
+def built(arch: str, folder: Path, contents: bundle.Contents = bundle.LAMBDA) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where no Python of the runtime's version is, the asset is not compiled
-        return bundle.build(arch, folder / "asset")
+        return bundle.build(arch, folder / "asset", contents)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,32 @@ def test_it_is_small_and_holds_what_functions_need_only(arm64: Path) -> None:
     assert {name for name in files if "batuta_server/local" in name or "batuta_core/simulator" in name} == set()
     assert {name for name in files if name.endswith(("RECORD", ".pyi")) or name.startswith(("boto", "bin/"))} == set()
     assert "batuta_server-0.1.0.dist-info/METADATA" in files
+
+
+def test_scripts_run_on_an_asset_of_their_own(tmp_path: Path) -> None:
+    files = contents(built(ARM64, tmp_path, bundle.SANDBOX))
+    assert bundle.size_mb(tmp_path / "asset") <= bundle.ASSET_MAX_MB
+    assert {name.split("/")[0] for name in files if name.endswith(".so")} >= {"_quickjs.abi3.so"}
+    assert any(name.startswith("jq.cpython-313-aarch64") for name in files)
+    ours = {name.removeprefix("batuta_server/").split("/")[0] for name in files if name.startswith("batuta_server/")}
+    assert ours - {"__pycache__"} == {"__init__.py", "py.typed", "sandbox"}
+    assert not [name for name in files if name.startswith(("pydantic", "aws_lambda_powertools", "tree_sitter"))]
+
+
+def test_scripts_run_on_the_asset_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    python = bundle.find_python()
+    if python is None or os.uname().machine != "x86_64":
+        not_tested("that the sandbox's asset runs", f"it needs Python {bundle.PYTHON} on x86_64")
+    asset = bundle.build(X86_64, tmp_path_factory.getbasetemp() / "x86_64-sandbox", bundle.SANDBOX)
+    code = (
+        "from batuta_server.sandbox.entry import handle\n"
+        "ask = lambda language, source: handle({'language': language, 'source': source, 'input': {'a': 1}, 'nowMs': 7, 'seed': ''}, None)\n"
+        "assert ask('javascript', '$.a + Date.now()') == {'isDone': True, 'value': 8}\n"
+        "assert ask('jq', '.a') == {'isDone': True, 'value': [1]}\n"
+    )
+    environment = {"PYTHONPATH": str(asset)}
+    done = subprocess.run([str(python), "-S", "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_compiled_libraries_are_of_the_platform(arm64: Path) -> None:
@@ -105,9 +131,8 @@ def test_pip_does_where_uv_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_the_installer_says_is_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    requirements = tmp_path / "lambda.txt"
-    requirements.write_text("pydantic==0.0.1 --hash=sha256:" + "0" * 64)
-    monkeypatch.setattr(bundle, "_REQUIREMENTS", requirements)
+    (tmp_path / "lambda.txt").write_text("pydantic==0.0.1 --hash=sha256:" + "0" * 64)
+    monkeypatch.setattr(bundle, "_REQUIREMENTS", tmp_path)
     monkeypatch.setattr(bundle, "_ROOT", tmp_path)
     monkeypatch.setattr(bundle, "_hash_of_inputs", lambda *_: "other")
     with pytest.raises(bundle.BundleError, match="pydantic"):

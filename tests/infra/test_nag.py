@@ -25,7 +25,7 @@ QUEUE = "arn:aws:sqs:eu-west-1:123456789012:batuta-prod"
 def found(asset: Path, parameters: StageParameters, *, is_excused: bool) -> set[tuple[str, str]]:
     """The path of a construct, and what is said of it."""
     app = cdk.App(analytics_reporting=False)
-    stack = BatutaStack(app, "batuta-prod", parameters, asset)
+    stack = BatutaStack(app, "batuta-prod", parameters, asset, asset)
     if is_excused:
         checks.excuse(stack)
     cdk.Aspects.of(stack).add(AwsSolutionsChecks(verbose=True))

@@ -16,6 +16,7 @@ from aws_cdk.assertions import Template
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_RETENTION_S
 from batuta_server import layout
 from batuta_server.http.call import CALL_MAX_S
+from batuta_server.sandbox import limits
 from batuta_server.settings import HttpSettings, Settings
 from batuta_server.telemetry import METRICS
 from infra import bundle
@@ -128,7 +129,7 @@ def test_the_bucket_is_closed_and_nothing_in_it_expires_by_age(plain: Reading) -
 # --- functions
 
 
-@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "stage"])
+@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "stage", "sandbox"])
 def test_a_function(plain: Reading, what: str) -> None:
     made = plain.one("AWS::Lambda::Function", FunctionName=f"batuta-prod--{what}")
     assert made["Handler"] == f"batuta_server.{what}.entry.handle"
@@ -137,6 +138,13 @@ def test_a_function(plain: Reading, what: str) -> None:
     assert made["LoggingConfig"]["LogFormat"] == "JSON"
     assert "ReservedConcurrentExecutions" not in made
     assert plain.one("AWS::Logs::LogGroup", LogGroupName=f"/batuta/prod/{what}")["RetentionInDays"] == 14
+
+
+def test_the_sandbox_is_told_nothing(plain: Reading) -> None:
+    made = plain.one("AWS::Lambda::Function", FunctionName="batuta-prod--sandbox")
+    assert "Environment" not in made
+    assert made["MemorySize"] * 2**20 >= 2 * limits.PROCESS_MAX_BYTES  # beside the process there is the function, and what it holds
+    assert made["Timeout"] > 2 * limits.TIME_S
 
 
 def test_functions_read_their_settings(full: Reading) -> None:
@@ -148,6 +156,7 @@ def test_functions_read_their_settings(full: Reading) -> None:
         assert settings.token_keys_parameter == "/batuta/test/token-keys"
         assert settings.namespaces == ("default", "shop")
         assert settings.retention_s == 86400
+        assert settings.sandbox_function == "batuta-test--sandbox"
         assert set(settings.to_env()) == set(variables)
 
 
@@ -158,6 +167,7 @@ def test_reserved_concurrency_where_it_is_asked_for(full: Reading) -> None:
         "batuta-test--decider": 60,
         "batuta-test--timers": 10,
         "batuta-test--http": 30,
+        "batuta-test--sandbox": None,
         "batuta-test--stage": None,
     }
 
@@ -316,12 +326,12 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
         "AWS::DynamoDB::Table": 3,
         "AWS::Events::Rule": 1,
         "AWS::IAM::ManagedPolicy": 3,
-        "AWS::IAM::Role": 5,
+        "AWS::IAM::Role": 6,
         "AWS::Lambda::EventInvokeConfig": 1,
         "AWS::Lambda::EventSourceMapping": 2,
-        "AWS::Lambda::Function": 5,
+        "AWS::Lambda::Function": 6,
         "AWS::Lambda::Permission": 5,
-        "AWS::Logs::LogGroup": 6,
+        "AWS::Logs::LogGroup": 7,
         "AWS::S3::Bucket": 1,
         "AWS::S3::BucketPolicy": 1,
         "AWS::SQS::Queue": 5,
@@ -336,7 +346,7 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
 
 def test_two_stages_in_one_app_do_not_collide(asset: Path) -> None:
     app = cdk.App(analytics_reporting=False)
-    stacks = [BatutaStack(app, f"batuta-{stage}", StageParameters(stage=stage), asset) for stage in ("blue", "green")]
+    stacks = [BatutaStack(app, f"batuta-{stage}", StageParameters(stage=stage), asset, asset) for stage in ("blue", "green")]
     blue, green = (Reading(Template.from_stack(stack)) for stack in stacks)
     assert names(blue) & names(green) == set()
     assert len(names(blue)) > 25
@@ -384,7 +394,7 @@ def test_an_emulator_gets_plain_http_and_nobody_else(asset: Path) -> None:
 def test_more_namespaces_than_a_policy_holds_are_refused(asset: Path) -> None:
     def deploy(count: int) -> None:
         namespaces = tuple(f"namespace-{number:022}" for number in range(count))
-        BatutaStack(cdk.App(analytics_reporting=False), "batuta-prod", StageParameters(namespaces=namespaces), asset)
+        BatutaStack(cdk.App(analytics_reporting=False), "batuta-prod", StageParameters(namespaces=namespaces), asset, asset)
 
     deploy(3)
     with pytest.raises(ParameterError, match=r"the parameter namespaces .* 6144"):

@@ -13,7 +13,10 @@ from typing import Any
 
 from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.model.definition import walk
+from tests.simulation import scripts
 from tests.simulation.lives import Lives
+
+SCRIPT_TYPES = ("INLINE", "LAMBDA", "JSON_JQ_TRANSFORM")
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Ending:
 
 OPEN = Ending("OPEN")
 ANYTHING: dict[str, Any] = {"anything": True}  # an input that is not compared
+RAN = Ending("RAN")  # a script: what came of it is said here
 Attempts = Callable[[str, int], Ending]  # reference name, attempt from 1
 
 
@@ -137,6 +141,11 @@ class Interpreter:
         self.input = self.input if given.workflow_input is None else given.workflow_input
         return dict(given.input)
 
+    def begin_again(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
+        """The input of an attempt after the first."""
+        inputs = self.begin(task, attempt)
+        return {**inputs["workflowInput"], **inputs} if task["type"] == "SUB_WORKFLOW" else inputs
+
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
         self.tasks.append((ref + self.suffix, attempt, status))
@@ -156,7 +165,10 @@ class Interpreter:
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
         if (task["taskReferenceName"], 1) in self.told.reruns:
             hidden = set()  # what it stands in has ended long ago
-        case = _text(inputs.get(task["expression"]))
+        if task["evaluatorType"] == "javascript":
+            case = _text(scripts.TOLD[task["expression"]](inputs).value)
+        else:
+            case = _text(inputs.get(task["expression"]))
         branch = task["decisionCases"].get(case, task["defaultCase"])
         inputs = {**inputs, "case": case, **({"hasChildren": "true"} if branch else {})}
         self.note(task, inputs, 1, "COMPLETED", {"evaluationResult": [case], "selectedCase": case})
@@ -174,13 +186,15 @@ class Interpreter:
         limit = task["retryCount"] if task.get("retryCount") is not None else task["taskDefinition"]["retryCount"]
         while True:
             ending = self.attempts(ref + self.suffix, attempt)
+            if ending is RAN:
+                ending = _of_script(task["type"], inputs)
             if ending is OPEN:
                 self.note_open(task, inputs, attempt)
                 raise _Ended
             if (ref, attempt) in self.told.retried:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
-                inputs = self.begin(task, attempt)
+                inputs = self.begin_again(task, attempt)
                 continue
             if ending.ends_workflow:
                 self.note(task, inputs, attempt, ending.status, ending.output)
@@ -189,9 +203,7 @@ class Interpreter:
             if is_bad and ending.status in ("FAILED", "TIMED_OUT") and attempt <= limit:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
-                inputs = self.begin(task, attempt)
-                if task["type"] == "SUB_WORKFLOW":
-                    inputs = {**inputs["workflowInput"], **inputs}
+                inputs = self.begin_again(task, attempt)
                 continue
             if is_bad and not task["optional"] and not task["permissive"]:
                 self.note(task, inputs, attempt, ending.status, ending.output)
@@ -277,16 +289,19 @@ class Interpreter:
             self.finish("FAILED")
 
     def do_do_while(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
-        ref, items = task["taskReferenceName"], inputs["_items"]
+        ref, items = task["taskReferenceName"], inputs.get("_items")
         items = [] if items is None else items if isinstance(items, list) else [items]
+        is_over_items = "_items" in inputs
         self.note(task, inputs, 1, "COMPLETED", {"iteration": 0})
         place, outer, inner = len(self.tasks) - 1, self.suffix, [item["taskReferenceName"] for item, _path in walk(task["loopOver"])]
         whole: dict[str, Any] = {}
-        for number, item in enumerate(items, 1):
+        number, is_more = 0, bool(items) or not is_over_items
+        while is_more:
+            number += 1
             for name in inner:
                 self.round_of.pop(name, None)
             self.suffix = f"__{number}"
-            own = {"iteration": number, "loopIndex": number - 1, "loopItem": item}
+            own = {"iteration": number, **({"loopIndex": number - 1, "loopItem": items[number - 1]} if is_over_items else {})}
             self.outputs[ref], self.statuses[ref] = {**whole, **own}, "IN_PROGRESS"
             try:
                 self.walk(task["loopOver"])
@@ -300,6 +315,7 @@ class Interpreter:
             whole[str(number)] = self.of_round(inner, task)
             self.outputs[ref], self.statuses[ref] = {**whole, **own}, "COMPLETED"
             self.suffix = outer
+            is_more = (not is_over_items or number < len(items)) and scripts.holds(task["loopCondition"], number)
 
     def finish(self, status: str, output: dict[str, Any] | None = None) -> None:
         self.status, self.given_output = status, output
@@ -312,6 +328,23 @@ class Interpreter:
             found: dict[str, Any] = compile_template(self.definition["outputParameters"]).resolve(self)
             return found
         return self.outputs[self.last] if self.last else {}
+
+
+def _of_script(kind: str, inputs: Mapping[str, Any]) -> Ending:
+    key = {"INLINE": "expression", "LAMBDA": "scriptExpression", "JSON_JQ_TRANSFORM": "queryExpression"}[kind]
+    source = inputs.get(key)
+    if source is None:  # a user's rerun gave other inputs
+        if kind == "JSON_JQ_TRANSFORM":
+            return Ending("FAILED", {}, "Missing 'queryExpression' in input parameters")
+        reason = f"Empty '{key}' in {kind.capitalize()} task's input parameters. A non-empty String value must be provided."
+        return Ending("FAILED_WITH_TERMINAL_ERROR" if kind == "INLINE" else "FAILED", {"error": reason}, reason)
+    said = scripts.TOLD[source](inputs)
+    if said.error is not None:
+        is_hopeless = kind == "INLINE" and not said.is_late
+        return Ending("FAILED_WITH_TERMINAL_ERROR" if is_hopeless else "FAILED", {"error": said.error}, said.error)
+    if kind == "JSON_JQ_TRANSFORM":
+        return Ending("COMPLETED", {"result": said.value[0] if said.value else None, "resultList": said.value})
+    return Ending("COMPLETED", {"result": said.value})
 
 
 def _text(value: Any) -> str:

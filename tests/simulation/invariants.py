@@ -35,7 +35,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.worker import Report
 from batuta_core.simulator.world import World
 from tests.simulation import lives
-from tests.simulation.interpreter import ANYTHING, OPEN, Ending, Interpreter
+from tests.simulation.interpreter import ANYTHING, OPEN, RAN, SCRIPT_TYPES, Ending, Interpreter
 
 _AFTER = {
     WorkflowStatus.RUNNING: set(WorkflowStatus),
@@ -209,7 +209,8 @@ def nothing_stalls(world: World, watcher: Watcher, waits_for_signal: Any) -> Non
             continue
         graph = graph_of(world.plain, execution.namespace, record.head.definition)
         others = [ref for ref in record.head.open if ref not in graph.waiting]
-        is_waiting = bool(others) and all(waits_for_signal(execution, ref) for ref in others)
+        is_left = bool(record.head.todo) or record.head.has_news
+        is_waiting = not is_left and bool(others) and all(waits_for_signal(execution, ref) for ref in others)
         require(is_waiting, "nothing stalls", execution, record.seq, record.head)
 
 
@@ -270,7 +271,7 @@ def journal_is_right(
     _load_payloads(world, execution, folded)
     told = lives.read(execution, records, graph, functools.partial(_variables, world, execution, records, graph))
     only_lost_leases_count(world, execution, records, folded)
-    endings = _endings(execution, records, folded, outcome, told)
+    endings = {**_ended_scripts(folded), **_endings(execution, records, folded, outcome, told)}
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
         if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
@@ -309,6 +310,11 @@ def journal_is_right(
         got_refs, wanted_refs = [task[:2] for task in got], [task[:2] for task in wanted.tasks]
         is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
         require(is_prefix, "up to the pause, as a plain interpreter", execution, got, wanted_refs)
+        return folded
+    if folded.status is not WorkflowStatus.COMPLETED and any(record.head.todo or record.head.has_news for record in records[-2:]):
+        # What was left for the next decision never began.
+        wanted_tasks = {task for ref, attempt, status in wanted.tasks for task in ((ref, attempt, status), (ref, attempt, "CANCELED"))}
+        require(wanted_tasks.issuperset(got), "what began is as a plain interpreter says", execution, got, wanted.tasks)
         return folded
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
@@ -369,6 +375,12 @@ def _variables(world: World, execution: ExecutionId, records: list[Record], grap
     return {key: value for key, value in found.items() if key != lives.USER_VARIABLE}
 
 
+def _ended_scripts(folded: WorkflowExecution) -> dict[tuple[str, int], Ending]:
+    """Which attempts of tasks with scripts have been run; what came of them the interpreter says itself."""
+    of_scripts = [task for task in folded.tasks if task.task_type in SCRIPT_TYPES and task.status.is_terminal]
+    return {(task.ref, task.attempt): RAN for task in of_scripts if task.status is not TaskStatus.CANCELED}
+
+
 def _endings(
     execution: ExecutionId, records: list[Record], folded: WorkflowExecution, outcome: Any, told: lives.Lives
 ) -> dict[tuple[str, int], Ending]:
@@ -408,6 +420,7 @@ def _endings(
             (task.ref, task.attempt) not in found
             and task.status.is_terminal
             and (task.status is not TaskStatus.CANCELED or (task.ref, task.attempt) in told.retried)
+            and (task.status is TaskStatus.CANCELED or task.task_type not in SCRIPT_TYPES)
             and (by_system or (task.ref, task.attempt) in told.retried or task.task_type in ("WAIT", *STARTING))
         ):
             shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"

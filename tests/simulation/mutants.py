@@ -458,20 +458,90 @@ _add(
 """,
     "nothing is left that would know a late message",
 )
+_add(
+    "leftovers-forgotten",
+    "batuta_core.decider.decide",
+    "        todo=tuple(step.todo),\n",
+    "        todo=(),\n",
+    "what a decision with many scripts left to the next one never begins",
+)
+_add(
+    "leftovers-without-a-timer",
+    "batuta_core.decider.decide",
+    "    if _is_left(step):\n        dues.append(step.now_ms)\n",
+    "",
+    "nobody takes over what a decision left to the next one",
+)
+_add(
+    "news-left-are-forgotten",
+    "batuta_core.decider.decide",
+    "        has_news=_is_left(step) and step.has_news,\n",
+    "",
+    "a loop whose condition the decision had no time for never goes on",
+)
+_add(
+    "leftover-branches-without-their-fork",
+    "batuta_core.decider.decide",
+    "        todo=tuple(step.todo),\n",
+    "        todo=tuple(begin._replace(fork=None) for begin in step.todo),\n",
+    "the next decision does not find what a dynamic fork made",
+)
+_add(
+    "leftover-branches-do-not-read",
+    "batuta_core.decider.decide",
+    "    if any(begin.fork for begin in step.todo):",
+    "    if False:",
+    "outputs that only the branches left of a dynamic fork read are dropped from the head",
+)
+_add(
+    "leftovers-lost-at-the-end",
+    "batuta_core.decider.step",
+    "        if status in (WorkflowStatus.COMPLETED, WorkflowStatus.REMOVED):",
+    "        if True:",
+    "a retry does not go on with what never began",
+)
+_add(
+    "leftovers-begun-again",
+    "batuta_core.decider.operations",
+    "step.todo = deque([Begin(step.graph.first)])",
+    "step.todo.append(Begin(step.graph.first))",
+    "a restart begins what the former life had left",
+)
+_add(
+    "leftovers-do-not-read",
+    "batuta_core.decider.decide",
+    "    ahead = (*step.open, *(begin.ref for begin in step.todo), *(",
+    "    ahead = (*step.open, *(",
+    "outputs that only what is left reads are dropped from the head",
+)
+_add(
+    "scripts-sent-to-workers",
+    "batuta_core.decider.tasks.scripts",
+    "        return replace(task, due_ms=task.due_ms or step.now_ms + 1)",
+    "        return step.enqueue(task)",
+    "another attempt of a script waits for a worker that never comes",
+)
+_add(
+    "late-is-hopeless",
+    "batuta_core.decider.tasks.inline",
+    "TaskStatus.FAILED if result.is_late else TaskStatus.FAILED_WITH_TERMINAL_ERROR",
+    "TaskStatus.FAILED_WITH_TERMINAL_ERROR",
+    "a script that took too long is not tried again",
+)
 
 # --- operations
 
 _add(
     "paused-execution-advances",
     "batuta_core.decider.decide",
-    "while step.status is WorkflowStatus.RUNNING and (step.todo or _look(step)):",
-    "while step.is_running and (step.todo or _look(step)):",
+    "while step.status is WorkflowStatus.RUNNING and step.may_run_scripts:",
+    "while step.is_running and step.may_run_scripts:",
     "a pause stops nothing",
 )
 _add(
     "flow-forgotten-over-a-pause",
     "batuta_core.decider.step",
-    "deque((ref, frozenset(hidden)) for ref, hidden in head.todo)",
+    "deque(head.todo)",
     "deque()",
     "what came due in a pause is never begun",
 )

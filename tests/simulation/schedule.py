@@ -26,6 +26,7 @@ from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import family, invariants
 from tests.simulation.lives import USER_VARIABLE
+from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
 
 NAMESPACE = "sim"
@@ -114,6 +115,7 @@ def run_plan(
         skew_ms=plan.skew_ms,
         retention_s=plan.retention_s,
         log=StrictLog(),
+        scripts=MEMO,
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
@@ -253,7 +255,7 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
         invariants.require(is_removed or lasted_ms < PATIENCE_MS, "nothing waits for the last resorts", execution, lasted_ms)
         folded = invariants.journal_is_right(run.world, run.watcher, execution, said, reports, frozen, workload.input)
         if not is_removed:
-            difference = replay(export(run.world.plain, execution))
+            difference = replay(export(run.world.plain, execution), MEMO)
             invariants.require(difference is None, "the journal is decided again with the same records", execution, difference)
             summary = run.world.summaries.get(execution)
             invariants.require(summary is not None and summary.status is folded.status, "the summary says how it ended", execution, summary)
@@ -275,7 +277,7 @@ def _judge_children(run: Run, plan: Plan, reports: list[Any]) -> None:
         is_removed = last.head.status is WorkflowStatus.REMOVED
         if is_removed:
             invariants.nothing_is_left(run.world, execution)
-        elif difference := replay(export(run.world.plain, execution)):
+        elif difference := replay(export(run.world.plain, execution), MEMO):
             raise invariants.Violation(f"the journal is decided again with the same records: {execution} {difference}")
         if is_removed and any(other.large for other in (*plan.workloads, *plan.children)):
             continue

@@ -10,8 +10,10 @@ from typing import Any
 
 from batuta_core.model.execution import TaskStatus
 from batuta_core.simulator.worker import Outcome
+from tests.simulation import scripts
 
 SIGNAL_TASK = "signal"
+_MANY_SCRIPTS = 40.0  # the weight where a workflow is little else: more than one decision runs
 LARGE = 40_000  # characters: more than a record takes in
 
 
@@ -72,7 +74,7 @@ class Workload:
 def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str = "") -> Workload:
     """A workflow of one to some ten tasks."""
     drawer = _Drawer(random, name, has_timeouts, has_branches=random.random() < 0.4)
-    tasks = drawer.tasks(random.randint(1, 5), depth=0)
+    tasks = drawer.tasks(random.randint(6, 14) if drawer.scripts == _MANY_SCRIPTS else random.randint(1, 5), depth=0)
     outputs = {f"o{n}": drawer.expression() for n in range(random.randint(0, 3))}
     if drawer.has_branches:
         outputs["fixed"] = 1  # else it is the output of the last task, whichever branch that is in
@@ -102,6 +104,7 @@ class _Drawer:
         self.name = name
         self.has_timeouts = has_timeouts
         self.has_branches = has_branches
+        self.scripts = random.choice((0, 0, 1.5, 1.5, 1.5, _MANY_SCRIPTS))
         self.is_in_fork = False
         self.in_loop = ""
         self.count = 0
@@ -129,6 +132,7 @@ class _Drawer:
                 "set": 0 if self.is_in_fork else 2,
                 "wait": 1.5,
                 "terminate": 0 if self.is_in_fork else 0.4,
+                "script": self.scripts,
                 "fork": nested,
                 "dynamic_fork": nested / 2,
                 "do_while": 0 if self.in_loop else nested,
@@ -161,9 +165,11 @@ class _Drawer:
         return {"name": ref, "taskReferenceName": ref, "type": "JOIN", "inputParameters": {}, "joinOn": refs}
 
     def dynamic_fork(self, ref: str, depth: int) -> list[dict[str, Any]]:
-        branches = [self.simple(self.new_ref(), depth) for _ in range(self.random.randint(0, 3))]
+        many = 8 if self.scripts == _MANY_SCRIPTS else 3
+        kinds = self.random.choices((self.simple, self.script), (10, self.scripts), k=self.random.randint(0, many))
+        branches = [kind(self.new_ref(), depth) for kind in kinds]
         for branch in branches:
-            if self.random.random() < 0.3:  # a task type that nobody has registered
+            if branch["type"] == "SIMPLE" and self.random.random() < 0.3:  # a task type that nobody has registered
                 self.forget(branch["name"])
         inputs = {branch["taskReferenceName"]: {"own": self.expression()} for branch in branches}
         task = self.common(ref, "FORK_JOIN_DYNAMIC")
@@ -174,8 +180,10 @@ class _Drawer:
     def do_while(self, ref: str, depth: int) -> dict[str, Any]:
         task = self.common(ref, "DO_WHILE")
         items: Any = self.random.choice(([], [1], ["x", {"k": 2}], [1, 2, 3], "one", None))
-        task["loopCondition"] = ""
-        task["inputParameters"]["_items"] = items
+        is_scripted = self.random.random() < 0.5
+        task["loopCondition"] = scripts.condition(ref, self.random.choice((1, 2, 3, 7))) if is_scripted else ""
+        if not is_scripted or self.random.random() < 0.3:
+            task["inputParameters"]["_items"] = items
         seen = self.refs
         self.refs, self.in_loop = [name for name in seen if name != ref], ref
         task["loopOver"] = self.tasks(self.random.randint(1, 3), depth + 1)
@@ -258,8 +266,29 @@ class _Drawer:
         task = self.common(ref, "SWITCH")
         task["inputParameters"]["which"] = self.random.choice((f"${{{self.random.choice(self.refs)}.output.n}}", "${workflow.input.a}"))
         task.update(evaluatorType="value-param", expression="which")
+        if self.random.random() < 0.3:
+            task.update(evaluatorType="javascript", expression=self.random.choice(scripts.SWITCHES))
         task["decisionCases"] = {str(case): self.tasks(self.random.randint(0, 2), depth + 1) for case in range(self.random.randint(1, 3))}
         task["defaultCase"] = self.tasks(self.random.randint(0, 2), depth + 1)
+        return task
+
+    def script(self, ref: str, _depth: int) -> dict[str, Any]:
+        random = self.random
+        kind, key, sources = random.choice(
+            (
+                ("INLINE", "expression", scripts.INLINES),
+                ("LAMBDA", "scriptExpression", scripts.LAMBDAS),
+                ("JSON_JQ_TRANSFORM", "queryExpression", scripts.QUERIES),
+            )
+        )
+        task = self.common(ref, kind)
+        task["inputParameters"]["n"] = random.choice((f"${{{random.choice(self.refs)}.output.n}}", "${workflow.input.a}", 2, 3))
+        task["inputParameters"][key] = random.choice(sources)
+        task["optional"] = random.random() < 0.8
+        task["permissive"] = not self.in_loop and random.random() < 0.1
+        if random.random() < 0.6:
+            delay_s = random.choice((0, 0, 1, 70, 1500))
+            self.definitions.append({"name": task["name"], "retryCount": random.choice((0, 1, 2)), "retryDelaySeconds": delay_s})
         return task
 
     def set(self, ref: str, _depth: int) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def _decide(
         step.draft.events.append(event)  # before it is applied: its output may be read at once
         if not _apply(step, event):
             step.draft.events.pop()
+            continue
         _run(step)
     if not step.draft.events:
         return Decision(None)
@@ -239,17 +240,19 @@ def _miss_workflow_deadline(step: Step) -> bool:
 
 
 def _run(step: Step) -> None:
-    """Lets the flow go on until only outside work is left."""
-    while step.status is WorkflowStatus.RUNNING and (step.todo or _look(step)):
+    """Lets the flow go on until only outside work is left, or the next decision has to take over."""
+    while step.status is WorkflowStatus.RUNNING and step.may_run_scripts:
         if not step.todo:
+            if not _look(step):
+                return
             continue
-        ref, hidden = step.todo.popleft()
-        node = step.node(ref)
-        if ref in step.skipped:
+        begin = step.next_begin()
+        node = step.node(begin.ref)
+        if begin.ref in step.skipped:
             step.go_to(node.next)
             continue
         try:
-            node.type.begin(step, node, hidden)
+            node.type.begin(step, node, begin.hidden)
         except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
             outcome.local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
 
@@ -265,6 +268,12 @@ def _look(step: Step) -> bool:
     return any(node.type.look(step, node, step.open[node.ref], is_last_chance=last) for last in chances for node in waiting)
 
 
+def _is_left(step: Step) -> bool:
+    """Whether the next decision has to take over: this one had run as many scripts as one may."""
+    has_news = step.has_news and any(ref in step.open for ref in step.graph.waiting)
+    return step.status is WorkflowStatus.RUNNING and (bool(step.todo) or has_news)
+
+
 def _burst(step: Step) -> tuple[int, int]:
     minute = step.now_ms // 60_000
     count = step.before.burst[1] if step.before.burst[0] == minute else 0
@@ -273,7 +282,7 @@ def _burst(step: Step) -> tuple[int, int]:
 
 
 def _settle(step: Step) -> Record:
-    if step.status is WorkflowStatus.RUNNING and not step.open:
+    if step.status is WorkflowStatus.RUNNING and not step.open and not step.todo:
         outcome.complete(step)
     burst = _burst(step)
     if step.is_running and burst[1] > OWN_RECORDS_PER_MINUTE_MAX:
@@ -301,7 +310,8 @@ def _settle(step: Step) -> Record:
         has_forked=step.has_forked,
         skipped=step.skipped,
         passed=tuple(step.passed),
-        todo=tuple((ref, tuple(sorted(hidden))) for ref, hidden in step.todo),
+        todo=tuple(step.todo),
+        has_news=_is_left(step) and step.has_news,
         held=tuple(step.held),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
@@ -323,7 +333,9 @@ def _live(step: Step) -> dict[str, Ended]:
     """Of the ended tasks, those that something still ahead may read."""
     if not step.is_running:
         return {}
-    ahead = (*step.open, *(ref for ref, _hidden in step.todo), *(held.task.ref for held in step.held))
+    if any(begin.fork for begin in step.todo):  # whose branches may read anything
+        return step.ended
+    ahead = (*step.open, *(begin.ref for begin in step.todo), *(held.task.ref for held in step.held))
     front = min((step.graph.nodes[ref].position for ref in ahead if ref in step.graph.nodes), default=len(step.graph.nodes))
     joins = [task for task in step.open.values() if task.fork and task.ref in step.graph.nodes]  # of dynamic forks
     read = {root for join in joins for root in join.reads}
@@ -352,6 +364,8 @@ def _next_due(step: Step) -> int:
     dues = [lives.stops_due_ms(step)]
     if step.is_running and not step.is_paused:
         dues += [_workflow_deadline(step), *(task.deadline_ms for task in step.open.values())]
+        if _is_left(step):
+            dues.append(step.now_ms)
     elif not step.is_running:
         dues.append(_end_of_keeping(step))
     return min(filter(None, dues), default=0)

@@ -12,6 +12,7 @@ what only the journal tells is asked here, and refused here.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
@@ -35,7 +36,7 @@ from batuta_core.model.event import (
     WorkflowRetried,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.record import TaskChange
+from batuta_core.model.record import Begin, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -124,14 +125,15 @@ def _begin_anew(step: Step) -> None:
     step.skipped.clear()
     step.tolerated.clear()
     step.last_task = None
-    step.todo.append((step.graph.first, frozenset()))
+    step.todo = deque([Begin(step.graph.first)])
 
 
 def _retry(step: Step) -> None:
     standing = past.standing_after(step, step.before_seq)
     tolerated = {item.ref: item for item in step.tolerated}
     tasks = {ref: task for ref, task in standing.bad.items() if ref not in tolerated}
-    if not tasks and not tolerated and step.before.status is not WorkflowStatus.TIMED_OUT:
+    left, step.todo = step.todo, deque()
+    if not tasks and not tolerated and not left and step.before.status is not WorkflowStatus.TIMED_OUT:
         raise OperationRefused("There are no retryable tasks! Use restart if you want to attempt entire workflow execution again.")
     step.ended = standing.ended
     step.passed = list(standing.passed)
@@ -149,7 +151,7 @@ def _retry(step: Step) -> None:
     for task in sorted(tasks.values(), key=lambda task: task.number):
         node = _repeated(step, task.ref, "retried")
         _retry_task(step, task, is_beside=task.ref in tolerated or step.is_beside(node))
-    step.todo.extend((ref, frozenset(hidden)) for ref, hidden in standing.todo)
+    step.todo.extend(left)
 
 
 def _retry_task(step: Step, task: PastTask, *, is_beside: bool) -> None:
@@ -157,7 +159,7 @@ def _retry_task(step: Step, task: PastTask, *, is_beside: bool) -> None:
     # Beside the flow, what its input is made of may be forgotten by now.
     given = step.old_input(task.number, task.place) if is_beside else None
     step.anew[task.ref] = Anew(attempt=task.attempt + 1, retried_task_id=step.task_id_at(task.place), input=given)
-    step.todo.append((task.ref, frozenset()))
+    step.todo.append(Begin(task.ref))
 
 
 def _rerun(step: Step, event: WorkflowRerun) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def _rerun_from(step: Step, place: TaskPlace, task_input: Any) -> None:
     if given is None:
         given = step.old_input(task.number, TaskPlace(*place.named, found.rerun))
     step.anew[task.ref] = Anew(attempt=task.attempt, number=task.number, place=TaskPlace(*place.named, step.draft.seq), input=given)
-    step.todo.append((task.ref, frozenset()))
+    step.todo = deque([Begin(task.ref)])
 
 
 def _repeated(step: Step, ref: str, what: str) -> Node:

@@ -69,11 +69,11 @@ def resume_failure(step: Step, held: HeldFailure) -> None:
     task_failed(step, step.node_of(task), task, held.status, reason=held.reason)
 
 
-def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatus, reason: str) -> None:
+def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatus, reason: str, output: Any = None) -> None:
     """A task that failed in the step in which it began, for a cause that no retry can mend."""
     is_tolerated = node.is_optional or node.is_permissive
     shown = TaskStatus.COMPLETED_WITH_ERRORS if node.is_optional else status
-    ended = step.local_task(node, shown, task_input, reason=reason)
+    ended = step.local_task(node, shown, task_input, output, reason)
     _note_failed(step, step.shown_ref(node), shown)
     _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated)
 

@@ -42,7 +42,6 @@ class Standing:
     bad: dict[str, PastTask] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
     last_task: Ended | None = None
-    todo: tuple[tuple[str, tuple[str, ...]], ...] = ()  # where the flow was to go on after a pause
     passed: tuple[str, ...] = ()
 
 
@@ -135,7 +134,7 @@ def _base(step: Step, record: Record) -> Standing:
 
 
 def _of_head(head: Head) -> Standing:
-    standing = Standing(ended=dict(head.ended), last_task=head.last_task, todo=head.todo, passed=head.passed)
+    standing = Standing(ended=dict(head.ended), last_task=head.last_task, passed=head.passed)
     for task in head.open.values():
         standing.open[task.ref] = PastTask(task.number, task.place, task.ref, task.attempt, task.status, task.output_record)
     for held in head.held:

@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import forked, lives, timeout, view
 from batuta_core.decider.expression.template import Template
@@ -33,7 +33,7 @@ from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
+from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
@@ -56,6 +56,10 @@ class Anew:
     input: Any = None  # None: evaluate it
 
 
+# A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
+SCRIPTS_MAX = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What the next record holds so far, readable like a record."""
@@ -65,15 +69,6 @@ class Draft:
     events: list[Event]
     changes: list[TaskChange]
     commands: list[Command]
-
-
-class Joining(NamedTuple):
-    """What a dynamic fork tells the JOIN behind it."""
-
-    join: str
-    fork: TaskPlace
-    refs: tuple[str, ...]
-    reads: tuple[str, ...]
 
 
 class Step:
@@ -100,15 +95,16 @@ class Step:
         self.failed_refs = list(head.failed_refs)
         self.tolerated = list(head.tolerated)
         self.last: tuple[Command, ...] = head.last
-        self.todo: deque[tuple[str, frozenset[str]]] = deque((ref, frozenset(hidden)) for ref, hidden in head.todo)
+        self.todo: deque[Begin] = deque(head.todo)
         self.held = list(head.held)
         self.skipped = dict(head.skipped)
         self.passed = list(head.passed)
         self.anew: dict[str, Anew] = {}
         self.has_forked = head.has_forked
         self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
-        self.joining: Joining | None = None  # what the JOIN that begins next waits for
-        self.has_news = False  # a task has ended since those were looked at that wait for others
+        self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
+        self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
+        self._scripts = 0
         self.stops = head.stops
         self.stops_ms = head.stops_ms
         self._scheduled_here = 0
@@ -131,11 +127,23 @@ class Step:
         if ref in self.passed:
             self.passed.remove(ref)  # the flow had gone on without the task that leads there, which was retried since
         elif ref is not None:
-            self.todo.append((ref, hidden))
+            self.todo.append(self._begin(ref, hidden))
 
-    def go_into(self, refs: Sequence[str], hidden: frozenset[str]) -> None:
-        """``refs`` come next, in this order and before whatever else is to come."""
-        self.todo.extendleft((ref, hidden) for ref in reversed(refs))
+    def go_into(self, refs: Sequence[str], hidden: frozenset[str], fork: TaskPlace | None = None) -> None:
+        """``refs`` come next, in this order and before whatever else is to come. ``fork``: the dynamic one that they and the JOIN
+        among them belong to."""
+        self.todo.extendleft(self._begin(ref, hidden, fork) for ref in reversed(refs))
+
+    def _begin(self, ref: str, hidden: frozenset[str], fork: TaskPlace | None = None) -> Begin:
+        return Begin(ref, hidden, fork or (self.forked[ref][1] if ref in self.forked else None))
+
+    def next_begin(self) -> Begin:
+        """Takes the next of what is to come."""
+        begin = self.todo[0]
+        if begin.fork is not None and begin.ref not in self.graph.nodes and begin.ref not in self.forked:
+            self.add_forked(begin.fork)
+        self.joining = begin.fork if begin.ref in self.graph.nodes else None
+        return self.todo.popleft()
 
     def is_beside(self, node: Node) -> bool:
         """Whether the flow has gone on without ``node``, whose task was retried since."""
@@ -251,6 +259,10 @@ class Step:
         self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
         return nodes
 
+    def forked_by(self, fork: TaskPlace) -> dict[str, Node]:
+        """The nodes that a dynamic fork made."""
+        return {ref: node for ref, (node, place) in self.forked.items() if place == fork} or self.add_forked(fork)
+
     def keep(self, node: Node, task: OpenTask) -> OpenTask:
         """Puts a changed open task back, its deadline made anew."""
         deadline_ms = timeout.earliest(task, node)
@@ -365,13 +377,20 @@ class Step:
         found = view.task_input_in(self.reader.record(place.rerun or place.record), number, place)
         return self.reader.payload(found) or {}
 
-    def run_script(self, language: Language, source: str, given: Mapping[str, Any]) -> ScriptResult:
-        """The value of a user's script that sees ``given``, or why it has none."""
+    def run_script(self, language: Language, source: str, given: Mapping[str, Any], task_id: str | None = None) -> ScriptResult:
+        """The value of a user's script that sees ``given``, or why it has none. ``task_id``: of the open task that it is run for;
+        by default of the one that comes next."""
         text = json.dumps(given, separators=(",", ":"))
-        script = Script(language, source, text, self.now_ms, self.task_id_at(self.next_place()))
+        script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
+        self._scripts += 1
         return self.known.scripts[script]
+
+    @property
+    def may_run_scripts(self) -> bool:
+        """Whether this decision has the time for one more."""
+        return self._scripts < SCRIPTS_MAX
 
     def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:
         """The definition as it can be started now, or why it cannot."""
@@ -482,6 +501,7 @@ class Step:
         self.status = status
         self.reason = reason
         self.ended_ms = self.now_ms
-        self.todo.clear()
+        if status in (WorkflowStatus.COMPLETED, WorkflowStatus.REMOVED):  # else a retry goes on with it
+            self.todo.clear()
         self.held.clear()
         self.passed.clear()

@@ -27,6 +27,8 @@ from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 
+# A decision may take 20 s (the scripts of ``decider.step``), and a function lives for 30: what has not begun by then comes again.
+_BEGIN_WITHIN_MS = 8_000
 _TRIES = 10  # lost races in a row; each means that another decision of the execution was committed
 
 
@@ -184,7 +186,11 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
         group.message_ids.append(received.message_id)
         group.is_redelivered = group.is_redelivered or received.receives > 1
     together = Together(ports)
+    began_ms = ports.clock.now_ms()
     for execution, group in groups.items():
+        if ports.clock.now_ms() - began_ms > _BEGIN_WITHIN_MS:
+            failed.extend(group.message_ids)
+            continue
         together.execution = execution
         # After a guard's dispatch the summary says that it is done: then it must be.
         has_guard = any(isinstance(item, GuardFired) for item in group.inbound)

@@ -64,6 +64,24 @@ class Mark(NamedTuple):
     due_ms: int
 
 
+class Begin(NamedTuple):
+    """The flow has reached ``ref``, whose input does not see the tasks in ``hidden``. ``fork``: the dynamic fork that made it, or that
+    it joins."""
+
+    ref: str
+    hidden: frozenset[str] = frozenset()
+    fork: TaskPlace | None = None
+
+    def to_list(self) -> list[Any]:
+        rest = [] if self.fork is None else [self.fork.to_list()]
+        return [self.ref, sorted(self.hidden), *rest]
+
+    @classmethod
+    def from_list(cls, data: list[Any]) -> Begin:
+        ref, hidden, *rest = data
+        return cls(ref, frozenset(hidden), *(TaskPlace(*fork) for fork in rest))
+
+
 class Tolerated(NamedTuple):
     """A permissive task that failed: the execution goes on, and fails at its end."""
 
@@ -294,7 +312,8 @@ class Head:
     life: int = 0  # the record that began the present run: a retry, restart or rerun; 0: the first record did
     skipped: Mapping[str, Ended] = field(default_factory=dict)  # tasks that the flow steps over, by reference name
     passed: tuple[str, ...] = ()  # what follows a task that was retried after the flow had gone on without it
-    todo: tuple[tuple[str, tuple[str, ...]], ...] = ()  # paused: where the flow goes on, and what the task there does not see
+    todo: tuple[Begin, ...] = ()  # where the flow goes on: after a pause, after a retry, or at once, since a decision had run its scripts
+    has_news: bool = False  # the next decision has to look at what waits for others
     held: tuple[HeldFailure, ...] = ()  # paused: what failed meanwhile
 
     def to_dict(self) -> dict[str, Any]:
@@ -321,7 +340,7 @@ class Head:
             ("life", self.life),
             ("skip", {ref: place.to_list() for ref, place in self.skipped.items()}),
             ("passed", list(self.passed)),
-            ("todo", [[ref, list(hidden)] for ref, hidden in self.todo]),
+            ("todo", [begin.to_list() for begin in self.todo]),
             ("held", [_held_list(item) for item in self.held]),
             ("stops", [command.to_dict() for command in self.stops]),
             ("ts", self.stops_ms),
@@ -336,6 +355,8 @@ class Head:
             out["burst"] = list(self.burst)
         if self.has_forked:
             out["forked"] = 1
+        if self.has_news:
+            out["news"] = 1
         return out
 
     @classmethod
@@ -368,7 +389,8 @@ class Head:
             input_record=get("inrec", 0),
             skipped={ref: Ended(*item) for ref, item in get("skip", {}).items()},
             passed=tuple(get("passed", ())),
-            todo=tuple((ref, tuple(hidden)) for ref, hidden in get("todo", ())),
+            todo=tuple(Begin.from_list(item) for item in get("todo", ())),
+            has_news="news" in data,
             held=tuple(_held_from_list(item) for item in get("held", ())),
         )
 

@@ -22,7 +22,7 @@ from typing import Any, cast
 from batuta_core.engine import advance, dead_letters, timers
 from batuta_core.engine.catalog import Catalog
 from batuta_core.engine.fetch import Cache
-from batuta_core.engine.ports import Incoming, Log, NullLog, Outgoing, Ports, Refused
+from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts
 from batuta_core.model import ids
 from batuta_core.model.error import Unavailable
 from batuta_core.model.names import ExecutionId
@@ -75,8 +75,8 @@ class World:
     """The ports, the clock, and the loop that picks what happens next.
 
     ``skew_ms`` bounds how far the clocks of the functions are off; ``is_fifo_kept`` False takes order and deduplication
-    from the FIFO queue. Set ``on_append`` to look at each record as it is committed, ``sources`` to add what workers and
-    users do.
+    from the FIFO queue. ``scripts`` runs users' scripts; by default nothing does. Set ``on_append`` to look at each record as
+    it is committed, ``sources`` to add what workers and users do.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class World:
         skew_ms: int = 0,
         retention_s: int = 0,
         log: Log | None = None,
+        scripts: Scripts | None = None,
         on_append: Callable[[ExecutionId, Record], None] | None = None,
     ) -> None:
         self.random = Random(seed)
@@ -119,6 +120,7 @@ class World:
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()
+        self.scripts = scripts or NoScripts()
         self.plain = Ports(
             stage=stage,
             journal=self.journal,
@@ -133,6 +135,7 @@ class World:
             signer=Signer([b"the simulator's only key"]),
             catalog=Catalog(),
             cache=Cache(),
+            scripts=self.scripts,
             retention_s=retention_s,
             log=log or NullLog(),
         )
@@ -311,7 +314,7 @@ class World:
         timers.move_far_timers(self.ports)
 
 
-_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs")
+_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "scripts")
 
 
 class _Clock:

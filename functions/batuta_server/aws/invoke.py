@@ -34,7 +34,7 @@ class InvokingQueues(SqsQueues):
             return
         for batch in batches(messages):
             try:
-                self._transport.call("lambda", queue, _event(queue, batch))
+                self._transport.call("lambda", queue, _event(queue, batch), is_answered=False)
             except AwsError as error:
                 if error.http_status in (403, 404):  # Lambda names its codes in a header, which the transport does not read
                     raise ResourceMissing(f"Invoke {queue}: {error}") from error

@@ -1,4 +1,4 @@
-"""Signature Version 4 for one POST, as DynamoDB, SQS and SSM want it, and Lambda of asynchronous invocations.
+"""Signature Version 4 for one POST, as DynamoDB, SQS, SSM and Lambda want it.
 
 Follows "Create a signed AWS API request" of the IAM User Guide. The signing key depends on the day only, so it is kept.
 """
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
-_CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1"}
-_INVOKED = "lambda"  # names what it is asked for in the path
+_CONTENT_TYPES = {"ssm": "application/x-amz-json-1.1", "lambda": "application/json"}
+_INVOKE_PATH = "/2015-03-31/functions/{}/invocations"  # of Lambda's API, which is one of paths
+_UNANSWERED = "x-amz-invocation-type:Event\n", "X-Amz-Invocation-Type: Event\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,52 +45,38 @@ class SigningKeys:
         self._content_type = _CONTENT_TYPES.get(service, CONTENT_TYPE)
         self._key_of_day: tuple[str, bytes] = ("", b"")
         token = credentials.session_token
-        self._is_invoked = service == _INVOKED
-        names = ["content-type", "host", "x-amz-date", "x-amz-invocation-type" if self._is_invoked else "x-amz-target"]
-        self._signed = ";".join(sorted([*names, "x-amz-security-token"] if token else names))
+        self._is_rest = service == "lambda"
         self._token_line = f"x-amz-security-token:{token}\n" if token else ""
         self._token_header = f"X-Amz-Security-Token: {token}\r\n" if token else ""
 
-    def request(self, target: str, body: bytes, epoch_s: float) -> bytes:
-        """The whole HTTP request for ``target`` (X-Amz-Target, or the name of a function), signed for that moment."""
-        if self._is_invoked:
-            return self._invocation(target, body, epoch_s)
+    def request(self, target: str, body: bytes, epoch_s: float, *, is_answered: bool = True) -> bytes:
+        """The whole HTTP request for ``target`` (X-Amz-Target; a function's name for Lambda), signed for that moment.
+        ``is_answered``: by the function; else by Lambda, once it has the event."""
+        path, type_line, type_header = self._path, "", ""
+        target_line, target_header = f"x-amz-target:{target}\n", f"X-Amz-Target: {target}\r\n"
+        if self._is_rest:
+            path, target_line, target_header = f"{self._path.rstrip('/')}{_INVOKE_PATH.format(target)}", "", ""
+            if not is_answered:
+                type_line, type_header = _UNANSWERED
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
-        authorization = self._authorization(target, hashlib.sha256(body).hexdigest(), stamp)
+        authorization = self._authorization(path, type_line + self._token_line + target_line, hashlib.sha256(body).hexdigest(), stamp)
         head = (
-            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
-            f"Accept-Encoding: identity\r\nX-Amz-Target: {target}\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
+            f"Accept-Encoding: identity\r\n{type_header}{target_header}X-Amz-Date: {stamp}\r\n{self._token_header}"
             f"Authorization: {authorization}\r\n\r\n"
         )
         return head.encode("ascii") + body
 
-    def _invocation(self, function: str, body: bytes, epoch_s: float) -> bytes:
-        """Invoke, of the type Event: Lambda answers once it has the event."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
-        path = f"{self._path.rstrip('/')}/2015-03-31/functions/{function}/invocations"
+    def _authorization(self, path: str, lines: str, body_hash: str, stamp: str) -> str:
+        """``lines``: the headers that not all requests have, as they are signed."""
+        signed = ";".join(line.partition(":")[0] for line in ("content-type", "host", "x-amz-date", *lines.splitlines()))
         canonical = (
-            f"POST\n{path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\nx-amz-invocation-type:Event\n"
-            f"{self._token_line}\n{self._signed}\n{hashlib.sha256(body).hexdigest()}"
+            f"POST\n{path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{lines}\n{signed}\n{body_hash}"
         )
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {self._content_type}\r\nContent-Length: {len(body)}\r\n"
-            f"X-Amz-Invocation-Type: Event\r\nX-Amz-Date: {stamp}\r\n{self._token_header}"
-            f"Authorization: {self._authorized(canonical, stamp)}\r\n\r\n"
-        )
-        return head.encode("ascii") + body
-
-    def _authorization(self, target: str, body_hash: str, stamp: str) -> str:
-        canonical = (
-            f"POST\n{self._path}\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{self._token_line}"
-            f"x-amz-target:{target}\n\n{self._signed}\n{body_hash}"
-        )
-        return self._authorized(canonical, stamp)
-
-    def _authorized(self, canonical: str, stamp: str) -> str:
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key(stamp[:8]), text.encode(), "sha256").hex()
-        return f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key_id}/{scope}, SignedHeaders={self._signed}, Signature={signature}"
+        return f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key_id}/{scope}, SignedHeaders={signed}, Signature={signature}"
 
     def _key(self, day: str) -> bytes:
         kept = self._key_of_day  # read and replaced whole: threads need no lock

@@ -37,7 +37,7 @@ _PAUSE_MAX_S = 2.0
 IDLE_MAX_S = 60.0  # how long the AWS SDK for Java keeps an idle connection; AWS does not say when it closes one
 _IDLE_MAX = 16  # connections kept per service; a function has a thread or two
 
-# What stands before the operation. Lambda is asked for one thing only, to invoke, and the function's name is the operation.
+# What stands before an operation's name in X-Amz-Target. Of Lambda we call Invoke alone, which names the function in its path.
 _TARGETS = {"dynamodb": "DynamoDB_20120810.", "sqs": "AmazonSQS.", "ssm": "AmazonSSM.", "lambda": ""}
 
 # Called after every answered try: (service, operation, request, response or the refusal's body, ms).
@@ -104,8 +104,12 @@ class Transport:
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
 
-    def call(self, service: str, operation: str, request: Mapping[str, Any], *, wait_s: int = 0) -> dict[str, Any]:
-        """``wait_s``: how long the server itself waits before it answers (a long poll). Raises AwsError."""
+    def call(
+        self, service: str, operation: str, request: Mapping[str, Any], *, wait_s: int = 0, is_answered: bool = True
+    ) -> dict[str, Any]:
+        """``wait_s``: how long the server itself waits before it answers (a long poll). For Lambda, the operation is the name of a
+        function and the request its event; what the function raised is an answer, too. Without ``is_answered`` Lambda runs the function
+        later. Raises AwsError."""
         if self.on_call is not None and service == "dynamodb" and operation in _MEASURED:
             request = {**request, "ReturnConsumedCapacity": "INDEXES"}
         where = self._services[service]
@@ -114,8 +118,9 @@ class Transport:
         tries = 0
         while True:
             tries += 1
+            signed = where.keys.request(f"{where.target}{operation}", body, time.time(), is_answered=is_answered)
             try:
-                return self._try(where, service, operation, request, body, min(time.monotonic() + READ_TIMEOUT_S + wait_s, deadline))
+                return self._try(where, service, operation, request, signed, min(time.monotonic() + READ_TIMEOUT_S + wait_s, deadline))
             except AwsError as error:
                 pause = pause_s(tries)
                 if not error.is_retriable or tries == TRIES_MAX or time.monotonic() + pause >= deadline:
@@ -127,10 +132,10 @@ class Transport:
             service.drop()
 
     def _try(
-        self, where: _Service, service: str, operation: str, request: Mapping[str, Any], body: bytes, deadline: float
+        self, where: _Service, service: str, operation: str, request: Mapping[str, Any], signed: bytes, deadline: float
     ) -> dict[str, Any]:
         began = time.monotonic()
-        answer = self._exchange(where, where.keys.request(f"{where.target}{operation}", body, time.time()), deadline)
+        answer = self._exchange(where, signed, deadline)
         try:
             response = json.loads(answer.body) if answer.body else {}
         except ValueError:  # an HTML page of something in between

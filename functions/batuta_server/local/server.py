@@ -28,6 +28,7 @@ from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
 from batuta_server.local.front import Front
 from batuta_server.local.pumps import Pumps
 from batuta_server.local.state import StateFolder
+from batuta_server.sandbox.runner import Sandbox
 from batuta_server.settings import Settings
 from batuta_server.timers.handler import make_handler as make_timers
 
@@ -114,6 +115,8 @@ class LocalServer:
         self.emulator.wait_until_ready()
         provision(self.settings, self._transport)
         ports = bootstrap.make_ports(self.settings, self._transport, self._log)
+        if isinstance(ports.scripts, Sandbox):
+            self._running.callback(ports.scripts.close)
         about = {"stage": STAGE, "region": REGION, "endpoint": self.emulator.endpoint, "account": ACCOUNT}
         front = Front(make_api(ports, about), self.port)
         self.port = front.port

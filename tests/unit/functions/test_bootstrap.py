@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.functions.aws.scripted import CREDENTIALS, Request, ScriptedServer
 
+from batuta_core.decider.known import Language, Script, ScriptResult
 from batuta_core.engine.ports import NullLog, Outgoing, Ports
 from batuta_core.model import ids
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.token import Signer
 from batuta_server import bootstrap
 from batuta_server.aws.transport import Transport
+from batuta_server.sandbox.runner import Sandbox
 from batuta_server.settings import Settings
 from batuta_server.telemetry import PowertoolsLog
 
@@ -139,3 +143,18 @@ def test_pauses_grow_to_half_a_second_and_are_random(monkeypatch: pytest.MonkeyP
 def test_the_clock_counts_milliseconds_since_1970(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_764_000_000_123_999_999)
     assert bootstrap.SystemClock().now_ms() == 1_764_000_000_123
+
+
+def test_scripts_run_in_the_named_function_or_here_or_nowhere(ports_on: PortsOn) -> None:
+    script = Script(Language.JAVASCRIPT, "1 + 1", "{}", 0, "")
+    with ScriptedServer([(200, {"isDone": True, "value": 2})]) as server:
+        assert ports_on(server.url, sandbox_function="batuta-test--sandbox").scripts.run([script]) == [ScriptResult(2)]
+        assert len(server.requests) == 1
+    here = ports_on().scripts
+    assert isinstance(here, Sandbox)
+    assert here.run([script]) == [ScriptResult(2)]
+    here.close()
+    elsewhere = replace(settings(), is_local=False)
+    with closing(bootstrap.connect(elsewhere, CREDENTIALS)) as transport:
+        (result,) = bootstrap.make_ports(elsewhere, transport, NullLog()).scripts.run([script])
+    assert result.error == "nothing here runs javascript"

@@ -27,7 +27,10 @@ AWS = replace(LOCAL, is_local=False, endpoint_url="")
 CREDENTIALS = Credentials("a", "b")
 
 
-@pytest.mark.parametrize("settings", [LOCAL, AWS, replace(LOCAL, retention_s=60, service_urls={"sqs": "http://localhost:9324"})])
+@pytest.mark.parametrize(
+    "settings",
+    [LOCAL, AWS, replace(LOCAL, retention_s=60, service_urls={"sqs": "http://localhost:9324"}), replace(AWS, sandbox_function="f")],
+)
 def test_settings_survive_the_environment(settings: Settings) -> None:
     assert Settings.from_env(settings.to_env()) == settings
 
@@ -123,6 +126,12 @@ def test_elsewhere_aws_is_called() -> None:
 def test_only_local_resources_are_made_by_hand() -> None:
     with pytest.raises(SettingsError, match="is_local"):
         provision(AWS, connect(LOCAL, CREDENTIALS))
+
+
+def test_lambda_is_called_on_aws_and_where_a_function_is_named() -> None:
+    assert "lambda" not in LOCAL.endpoints()
+    assert replace(LOCAL, sandbox_function="batuta-test--sandbox").endpoints()["lambda"] == "http://127.0.0.1:1"
+    assert replace(LOCAL, is_local=False).endpoints()["lambda"] == "http://127.0.0.1:1"  # of HTTP tasks
 
 
 # --- the http function

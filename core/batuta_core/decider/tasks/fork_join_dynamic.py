@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from batuta_core.decider import outcome
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.text import java_text
-from batuta_core.decider.forked import TASKS_INPUT, roots_read
+from batuta_core.decider.forked import TASKS_INPUT
 from batuta_core.decider.known import Missing, Needs
-from batuta_core.decider.step import Joining
 from batuta_core.decider.tasks.fork_join import WIRE_TYPE, join_of
 from batuta_core.decider.tasks.rules import required, shown_name
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
@@ -69,10 +68,9 @@ class ForkJoinDynamic(TaskType):
             return
         refs = [task["taskReferenceName"] for task in tasks]
         ended = step.local_task(node, TaskStatus.COMPLETED, {**task_input, TASKS_INPUT: tasks, "forkedTasks": refs}, {})
-        nodes = step.add_forked(ended.place)
-        step.joining = Joining(join.ref, ended.place, tuple(step.shown_ref(nodes[ref]) for ref in refs), roots_read(nodes))
+        step.add_forked(ended.place)
         step.has_forked = True
-        step.go_into([*refs, join.ref], hidden | {node.ref})
+        step.go_into([*refs, join.ref], hidden | {node.ref}, ended.place)
 
 
 def _branches(step: Step, node: Node, task_input: Mapping[str, Any]) -> list[Json]:

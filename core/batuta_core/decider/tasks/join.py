@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
+from batuta_core.decider.forked import roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.decider.view import scheduling_change
 from batuta_core.model.execution import TaskExecution, TaskStatus
@@ -33,9 +34,10 @@ class Join(TaskType):
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         refs: Sequence[str] = node.task["joinOn"]
         about: dict[str, Any] = {}
-        if step.joining and step.joining.join == node.ref:
-            refs, about = step.joining.refs, {"fork": step.joining.fork, "reads": step.joining.reads}
-            step.joining = None
+        if step.joining is not None:
+            nodes = step.forked_by(step.joining)
+            refs = [step.shown_ref(nodes[ref]) for ref in _forked_refs(step, step.joining)]
+            about = {"fork": step.joining, "reads": roots_read(nodes)}
         task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms, **about)
         step.open_task(node, task, {**node.task["inputParameters"], "joinOn": list(refs)})
         step.has_news = True  # what it waits for may have ended long ago
@@ -57,9 +59,14 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
     """Of a dynamic fork: all that it made is over when nothing of it is open."""
     if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
         return False
-    fork_input = step.reader.payload(scheduling_change(step.reader.record(fork.record), fork.nth).input)
-    _finish(step, node, task, step.tasks([ref for ref in fork_input["forkedTasks"] if ref in step.ended]))
+    _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
     return True
+
+
+def _forked_refs(step: Step, fork: TaskPlace) -> Sequence[str]:
+    """The branches of a dynamic fork."""
+    found: Sequence[str] = step.reader.payload(scheduling_change(step.reader.record(fork.record), fork.nth).input)["forkedTasks"]
+    return found
 
 
 def has_ended(step: Step, node: Node, ref: str) -> bool:

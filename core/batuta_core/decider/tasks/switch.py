@@ -6,19 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
-from batuta_core.decider.expression.reading import Budget
-from batuta_core.decider.expression.text import java_text
+from batuta_core.decider.known import Language
 from batuta_core.decider.tasks.rules import empty, required
+from batuta_core.decider.tasks.scripts import ERROR_MAX_CHARS, JAVASCRIPT, NO_PYTHON, PYTHON, VALUE_PARAM, case_text, text_of
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import child_lists
 from batuta_core.model.error import Problem
-from batuta_core.model.execution import TaskStatus
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
     from batuta_core.decider.step import Step
-
-VALUE_PARAM = "value-param"
 
 
 class Switch(TaskType):
@@ -43,11 +41,20 @@ class Switch(TaskType):
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = step.inputs(node, hidden)
-        evaluator = node.task["evaluatorType"]
-        if evaluator != VALUE_PARAM:
-            outcome.local_task_failed(step, node, task_input, TaskStatus.FAILED, f"No evaluator registered for type: {evaluator}")
+        evaluator, expression = node.task.get("evaluatorType"), text_of(node.task.get("expression"))
+        if evaluator == VALUE_PARAM:
+            case = case_text(task_input.get(expression))
+        elif evaluator in JAVASCRIPT:
+            result = step.run_script(Language.JAVASCRIPT, expression, task_input)
+            if result.error is not None:
+                outcome.local_task_failed(step, node, task_input, TaskStatus.FAILED, result.error[:ERROR_MAX_CHARS])
+                return
+            case = case_text(result.value)
+        else:  # no task is made, whether it is optional or not (recorded)
+            reason = NO_PYTHON if evaluator == PYTHON else f"No evaluator registered for type: {evaluator}"
+            outcome.finish(step, WorkflowStatus.FAILED, reason)
             return
-        go_by_case(step, node, task_input, java_text(task_input.get(node.task["expression"]), Budget()), hidden)
+        go_by_case(step, node, task_input, case, hidden)
 
 
 def go_by_case(step: Step, node: Node, task_input: Mapping[str, Any], case: str, hidden: frozenset[str]) -> None:

@@ -77,13 +77,17 @@ class TaskType:
         chance nothing is left that could end; a task that goes on waiting then would wait for ever."""
         return False
 
+    def enqueue_attempt(self, step: Step, node: Node, task: OpenTask) -> OpenTask:
+        """Has another attempt, which is not yet open, run when its time has come (``OpenTask.due_ms``; 0: now)."""
+        return step.enqueue(task)
+
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""
 
     def again(self, step: Step, node: Node, failed: OpenTask, attempt: OpenTask, extra: Mapping[str, Any]) -> None:
         """Adds the attempt that follows a failed one, its input evaluated afresh, with ``extra`` fields for the view."""
         task_input = step.old_input(failed.number, failed.place) if step.is_beside(node) else step.inputs(node)
-        step.open_task(node, step.enqueue(attempt), task_input, extra)
+        step.open_task(node, self.enqueue_attempt(step, node, attempt), task_input, extra)
 
     def deliver(self, step: Step, node: Node, task: OpenTask) -> None:
         """The task's message is due: its delay was too long for SQS, or it gets too old."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batuta_core.decider.compile import compile_definition
 from batuta_core.decider.decide import Decision, decide
-from batuta_core.decider.known import FoundDefinition, Known, Needs, NotStartable, Wanted
+from batuta_core.decider.known import FoundDefinition, Known, Needs, NotStartable, Script, ScriptResult, Wanted
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.command import Command, EnqueueTask
@@ -37,15 +37,19 @@ class Play:
         task_input: Json | None = None,
         definitions: Mapping[Any, FoundDefinition | NotStartable] | None = None,
         started: Mapping[str, Any] | None = None,
+        scripts: Callable[[Script], ScriptResult] | None = None,
         **fields: Any,
     ) -> None:
         registered = {item["name"]: normalize_task_definition(item) for item in task_definitions}
+        self._registered = registered
         frozen = freeze(normalize_workflow_definition({"name": "w", "tasks": list(tasks), **fields}), registered)
         self.graph = compile_definition(frozen, definition_hash(frozen))
         self.now_ms = BEGIN_MS
         self.records: list[Record] = []
         self.asked: list[Needs] = []
         self._definitions: Mapping[Wanted, FoundDefinition | NotStartable] = definitions or {}
+        self._scripts = scripts or (lambda script: ScriptResult(script.source))
+        self.ran: list[Script] = []
         about = {"op": "start", "definition": self.graph.hash, "name": "w", "version": 1, "input": task_input or {}, **(started or {})}
         self.decide(WorkflowStarted(**about))
 
@@ -61,7 +65,12 @@ class Play:
             assert not answer.payloads
             records = {**known.records, **{seq: self.records[seq - 1] for seq in answer.records}}
             definitions = {**known.definitions, **{wanted: self._definitions[wanted] for wanted in answer.definitions}}
-            known = Known(records, {}, definitions)
+            values = dict(known.scripts)
+            for script in answer.scripts:
+                self.ran.append(script)
+                values[script] = self._scripts(script)
+            registered = {**known.task_definitions, **{name: self._registered.get(name) for name in answer.task_definitions}}
+            known = Known(records, {}, definitions, values, registered)
         if answer.record is not None:
             first = self.records[0].to_json() if self.records else b""
             stored = Record.from_json(unpack(pack(answer.record, answer.record.to_json(), first), first))

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
+from batuta_core.engine import advance as advance_module
 from batuta_core.engine.advance import advance, advance_alone, advance_batch
 from batuta_core.engine.dispatch import open_commands
-from batuta_core.engine.ports import Incoming
+from batuta_core.engine.ports import Incoming, Ports
 from batuta_core.model.command import ArmTimer, EnqueueTask, WriteSummary
 from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
@@ -208,3 +209,18 @@ def test_a_task_that_waits_for_a_timer_is_not_sent_before_it() -> None:
     event = TaskUpdated(place=TaskPlace(1, 0), status=TaskStatus.IN_PROGRESS, callback_after_s=3600)
     advance(server.ports, execution, [event], is_redelivered=False)  # due so late that it waits for a timer
     assert not any(isinstance(command, EnqueueTask) for command in open_commands(server.newest(execution).head))
+
+
+def test_what_a_long_decision_leaves_no_time_for_comes_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    executions = [server.start() for _ in range(3)]
+    begun: list[ExecutionId] = []
+
+    def slow(ports: Ports, execution: ExecutionId, *rest: object, **options: object) -> bool:
+        begun.append(execution)
+        server.world.now_ms += 9_000
+        return True
+
+    monkeypatch.setattr(advance_module, "_advance_group", slow)
+    batch = [incoming(server, execution, DONE, f"m{n}") for n, execution in enumerate(executions)]
+    assert advance_batch(server.ports, batch) == ["m1", "m2"]
+    assert begun == executions[:1]

@@ -21,6 +21,7 @@ from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import (
     About,
+    Begin,
     Ended,
     Head,
     HeldFailure,
@@ -108,7 +109,8 @@ FULL = Head(
     life=5,
     skipped={ODD: Ended(2, 1, 1, 2, 2)},
     passed=("a", ODD),
-    todo=(("b", ("a", ODD)), ("c", ())),
+    todo=(Begin("b", frozenset(("a", ODD))), Begin("c", fork=TaskPlace(1, 2))),
+    has_news=True,
     held=(HeldFailure(FULL_TASK, TaskStatus.FAILED, None, Ended(9, 3, 1, 4, 4, 9)),),
 )
 

@@ -96,7 +96,7 @@ class ScriptedServer:
                 while len(buffer) < length:
                     buffer += sock.recv(65536)
                 body, buffer = buffer[:length], buffer[length:]
-                request = Request(_header(head.decode(), "x-amz-target").partition(".")[2], json.loads(body), head.decode(), connection)
+                request = Request(_operation(head.decode()), json.loads(body), head.decode(), connection)
                 self.requests.append(request)
                 deed = self._script(request) if callable(self._script) else self._script[min(len(self.requests), len(self._script)) - 1]
                 if deed is HANG_UP:
@@ -106,6 +106,12 @@ class ScriptedServer:
                 sock.sendall(deed if isinstance(deed, bytes) else answer(*deed))
             except OSError:
                 return
+
+
+def _operation(head: str) -> str:
+    """Of Lambda's API, the name of the function."""
+    path = head.split(" ")[1]
+    return path.split("/")[3] if path.startswith("/2015-03-31/") else _header(head, "x-amz-target").partition(".")[2]
 
 
 def _header(head: str, name: str) -> str:

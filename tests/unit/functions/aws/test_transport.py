@@ -39,6 +39,23 @@ def get(transport: Transport, **options: Any) -> Mapping[str, Any]:
 # --- signing
 
 
+def test_signature_of_a_call_of_a_function_is_botocores() -> None:
+    address = Address.from_url("https://lambda.eu-west-1.amazonaws.com")
+    keys = SigningKeys(Credentials("AKID", "secret/+", "token"), "eu-west-1", "lambda", address.host_header, address.path)
+    head, _, body = keys.request("batuta-prod--sandbox", b"{}", 1_790_000_000.7).decode().partition("\r\n\r\n")
+    line, *lines = head.split("\r\n")
+    assert line == "POST /2015-03-31/functions/batuta-prod--sandbox/invocations HTTP/1.1"
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert "X-Amz-Target" not in headers
+    signed = {name: headers[name] for name in ("Host", "Content-Type", "X-Amz-Date", "X-Amz-Security-Token")}
+    request = AWSRequest(method="POST", url=f"https://{address.host_header}{line.split()[1]}", data=body, headers=signed)
+    request.context["timestamp"] = headers["X-Amz-Date"]
+    signer = SigV4Auth(BotoCredentials("AKID", "secret/+", "token"), "lambda", "eu-west-1")
+    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    assert headers["Authorization"].endswith(f"Signature={signature}")
+    assert f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}," in headers["Authorization"]
+
+
 @pytest.mark.parametrize("token", ["", "session/token=="])
 @pytest.mark.parametrize("url", ["https://dynamodb.eu-west-1.amazonaws.com", "http://127.0.0.1:4566", "http://[::1]:8000/base"])
 def test_signature_is_botocores(url: str, token: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from tests.unit.core.decider.play import Json, Play, simple
+
+from batuta_core.decider.known import ScriptResult
+from batuta_core.decider.tasks.scripts import NO_PYTHON
 
 
 def switch(cases: dict[str, list[Json]], default: list[Json] | None = None, **fields: Any) -> Json:
@@ -91,10 +95,45 @@ def test_a_switch_at_the_end_gives_the_execution_its_output() -> None:
     assert (play.status, play.folded().output) == ("COMPLETED", {"evaluationResult": ["else"], "selectedCase": "else"})
 
 
-@pytest.mark.parametrize(("is_optional", "expected"), [(False, "FAILED"), (True, "RUNNING")])
-def test_an_evaluator_that_nobody_knows_fails_the_switch(is_optional: bool, expected: str) -> None:
-    play = Play(switch({"x": [simple("x")]}, evaluatorType="cobol", optional=is_optional), simple("after"))
-    assert (play.status, play.task("s").reason) == (expected, "No evaluator registered for type: cobol")
+@pytest.mark.parametrize("is_optional", [False, True])
+@pytest.mark.parametrize(
+    ("evaluator", "reason"),
+    [("cobol", "No evaluator registered for type: cobol"), ("python", NO_PYTHON), ("", "No evaluator registered for type: ")],
+)
+def test_an_evaluator_that_nobody_knows_ends_the_execution_without_a_task(is_optional: bool, evaluator: str, reason: str) -> None:
+    play = Play(switch({"x": [simple("x")]}, evaluatorType=evaluator, optional=is_optional), simple("after"))
+    assert (play.status, play.head.reason, play.shape) == ("FAILED", reason, [])
+
+
+@pytest.mark.parametrize("evaluator", ["javascript", "graaljs"])
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [("x", "x"), (1, "one"), (1.5, "half"), (True, "true"), (None, "null"), ([1, None], "list"), ({"a": 1}, "map"), (2, "d")],
+)
+def test_a_script_chooses_the_case(evaluator: str, value: Any, taken: str) -> None:
+    cases = {"x": "x", "1": "one", "1.5": "half", "true": "true", "null": "null", "[1, null]": "list", "{a=1}": "map"}
+    play = Play(
+        switch({case: [simple(ref)] for case, ref in cases.items()}, [simple("d")], evaluatorType=evaluator, expression="$.by + 1"),
+        task_input={"by": 5},
+        scripts=lambda script: ScriptResult(value),
+    )
+    assert play.enqueued == [taken]
+    assert [(script.language, script.source, json.loads(script.input)) for script in play.ran] == [("javascript", "$.by + 1", {"by": 5})]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "shape"),
+    [
+        ({}, "FAILED", [("s", "FAILED")]),
+        ({"optional": True}, "RUNNING", [("s", "COMPLETED_WITH_ERRORS"), ("after", "SCHEDULED")]),
+        ({"permissive": True}, "RUNNING", [("s", "FAILED"), ("after", "SCHEDULED")]),
+        ({"retryCount": 3}, "FAILED", [("s", "FAILED")]),
+    ],
+)
+def test_a_script_that_fails_fails_the_switch_and_is_not_tried_again(fields: Json, status: str, shape: list[tuple[str, str]]) -> None:
+    task = switch({"x": [simple("x")]}, evaluatorType="javascript", expression="no", **fields)
+    play = Play(task, simple("after"), scripts=lambda script: ScriptResult(error="no such thing"))
+    assert (play.status, play.shape, play.task("s").reason) == (status, shape, "no such thing")
 
 
 def test_a_failed_task_in_a_branch_is_tried_again_in_its_place() -> None:
