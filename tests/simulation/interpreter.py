@@ -214,9 +214,9 @@ class Interpreter:
             return
 
     def of_round(self, inner: list[str], loop: Mapping[str, Any]) -> dict[str, Any]:
-        shown = {task["taskReferenceName"] for task, _path in walk(loop["loopOver"]) if task["type"] != "TERMINATE"}
-        ran = [name for name in inner if name in shown and self.round_of.get(name) == self.suffix]
-        return {name: self.outputs[name] for name in ran if self.statuses[name] != "CANCELED"}
+        ends = {task["taskReferenceName"] for task, _path in walk(loop["loopOver"]) if task["type"] == "TERMINATE"}
+        ran = [name for name in inner if self.round_of.get(name) == self.suffix]
+        return {name: {} if name in ends else self.outputs[name] for name in ran if self.statuses[name] != "CANCELED"}
 
     do_wait = do_worker
 
@@ -308,7 +308,8 @@ class Interpreter:
             except _Ended:
                 self.tasks[place] = (*self.tasks[place][:2], "OPEN")
                 self.statuses[ref] = "CANCELED"
-                ran = self.of_round(inner, task)
+                is_bad = {name: self.statuses.get(name) in ("FAILED", "FAILED_WITH_TERMINAL_ERROR", "TIMED_OUT") for name in inner}
+                ran = {name: output for name, output in self.of_round(inner, task).items() if not is_bad[name]}
                 self.outputs[ref] = {**whole, **({str(number): ran} if ran else {}), **own}
                 self.suffix = outer
                 raise

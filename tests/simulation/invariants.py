@@ -313,8 +313,8 @@ def journal_is_right(
         return folded
     if folded.status is not WorkflowStatus.COMPLETED and any(record.head.todo or record.head.has_news for record in records[-2:]):
         # What was left for the next decision never began.
-        wanted_tasks = {task for ref, attempt, status in wanted.tasks for task in ((ref, attempt, status), (ref, attempt, "CANCELED"))}
-        require(wanted_tasks.issuperset(got), "what began is as a plain interpreter says", execution, got, wanted.tasks)
+        may_be = {task for ref, attempt, status in wanted.tasks for task in ((ref, attempt, status), (ref, attempt, "CANCELED"))}
+        require(may_be.issuperset(got), "what began is as a plain interpreter says", execution, got, wanted.tasks)
         return folded
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:

@@ -72,7 +72,8 @@ def read(execution: ExecutionId, records: Sequence[Record], graph: Any, variable
             elif isinstance(other, VariablesUpdated):
                 found.user_value = other.variables[USER_VARIABLE]
         if before is not None and before.head.status.value == "PAUSED" and record.head.status.is_terminal:
-            found.is_cut_in_pause = bool(before.head.todo or before.head.held) and not any(
+            waits = any(ref in graph.waiting for ref in before.head.open)  # nobody looked whether what it waits for had ended
+            found.is_cut_in_pause = bool(before.head.todo or before.head.held or waits) and not any(
                 isinstance(item, WorkflowResumed) for item in record.events
             )
         elif event is not None:

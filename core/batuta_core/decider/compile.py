@@ -193,5 +193,6 @@ def compile_definition(frozen: Mapping[str, Any], content_hash: str) -> Graph:
 
 
 def _inside_out(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """A loop comes behind all of its body and before what follows it; a join is written behind its fork anyway."""
+    """A loop comes behind all of its body, a loop at the end of it too, and before what follows it; a join is written behind its fork
+    anyway."""
     return tuple(node.ref for node in sorted(nodes, key=lambda node: (node.end, node.type.is_loop, -node.position)))

@@ -76,8 +76,8 @@ def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], g
             del tasks[task.number]
         elif task.status is TaskStatus.CANCELED:  # nor what an attempt before it gave
             rounds.get(task.iteration, {}).pop(child.ref, None)
-        elif child.type.name != "TERMINATE":
-            rounds.setdefault(task.iteration, {})[child.ref] = task.output
+        elif not _is_what_ended_it(task, child, loop):
+            rounds.setdefault(task.iteration, {})[child.ref] = {} if child.type.name == "TERMINATE" else task.output
     loop.output = LoopOutput(loop.output, {number: outputs for number, outputs in rounds.items() if outputs})
 
 
@@ -87,6 +87,12 @@ def _inside(loop: TaskExecution, node: Node, tasks: Iterable[TaskExecution], gra
         child = graph.find(task.ref)
         if task.number > loop.number and child is not None and graph.is_inside(child.ref, node):
             yield task, child
+
+
+def _is_what_ended_it(task: TaskExecution, child: Node, loop: TaskExecution) -> bool:
+    """The failure that ends the execution comes before Conductor looks at the loop again (recorded)."""
+    is_bad = task.status.is_terminal and not task.status.is_successful and not task.is_retried
+    return is_bad and loop.status is TaskStatus.CANCELED and not child.type.is_loop
 
 
 def _kept(node: Node) -> int:

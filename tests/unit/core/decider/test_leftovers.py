@@ -164,12 +164,12 @@ def test_a_pause_keeps_what_is_left_and_arms_no_timer_for_it() -> None:
 
 
 def test_a_pause_keeps_the_look_that_is_left() -> None:
-    play = Play(loop(2, *chain(SCRIPTS_MAX)), scripts=told)
+    play = Play(loop(2, *chain(SCRIPTS_MAX)), outputParameters={"n": "${l.output.iteration}"}, scripts=told)
     play.decide(WorkflowPaused(op="p"))
     assert play.head.has_news is False  # the end of the pause looks anyway
     play.decide(WorkflowResumed(op="r"))
     play_to_the_end(play)
-    assert (play.status, play.folded().output["iteration"]) == ("COMPLETED", 2)
+    assert (play.status, play.folded().output) == ("COMPLETED", {"n": 2})
 
 
 def test_a_pause_in_a_branch_of_a_dynamic_fork_goes_on_inside_of_it() -> None:
