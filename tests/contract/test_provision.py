@@ -21,7 +21,7 @@ def attributes(stand: AwsStand, queue: layout.Queue) -> dict[str, Any]:
 
 
 def test_the_simulator_has_the_layouts_queues() -> None:
-    assert {queue.name("s") for queue in layout.QUEUES} == set(SimulatedQueues("s", lambda: 0).names())
+    assert {queue.name("s") for queue in (*layout.QUEUES, *layout.SYSTEM_QUEUES)} == set(SimulatedQueues("s", lambda: 0).names())
 
 
 @pytest.mark.not_on("simulator", because="it needs no provision")
