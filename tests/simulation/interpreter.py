@@ -111,6 +111,12 @@ class Interpreter:
 
     def inputs_of(self, task: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = compile_template(task["inputParameters"]).resolve(self)
+        if task["type"] == "SUB_WORKFLOW":
+            param = task["subWorkflowParam"]
+            inline = param.get("workflowDefinition")
+            asked = {"subWorkflowName": param["name"], "subWorkflowVersion": None if inline else param["version"]}
+            nothing = dict.fromkeys(("subWorkflowTaskToDomain", "priority", "idempotencyKey", "idempotencyStrategy"))
+            return {**asked, **nothing, "subWorkflowDefinition": inline, "workflowInput": found}
         return found
 
     def walk(self, tasks: Sequence[Mapping[str, Any]], hidden: set[str] | None = None) -> None:
@@ -148,6 +154,8 @@ class Interpreter:
         self.note(task, inputs, 1, "COMPLETED", {})
 
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
+        if (task["taskReferenceName"], 1) in self.told.reruns:
+            hidden = set()  # what it stands in has ended long ago
         case = _text(inputs.get(task["expression"]))
         branch = task["decisionCases"].get(case, task["defaultCase"])
         inputs = {**inputs, "case": case, **({"hasChildren": "true"} if branch else {})}
@@ -182,6 +190,8 @@ class Interpreter:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
                 inputs = self.begin(task, attempt)
+                if task["type"] == "SUB_WORKFLOW":
+                    inputs = {**inputs["workflowInput"], **inputs}
                 continue
             if is_bad and not task["optional"] and not task["permissive"]:
                 self.note(task, inputs, attempt, ending.status, ending.output)
@@ -242,7 +252,7 @@ class Interpreter:
             if self.ended_beside:
                 self.status = self.ended_beside
             raise _Ended
-        bad = [ref for ref in refs if self.statuses[ref] not in ("COMPLETED", "COMPLETED_WITH_ERRORS")]
+        bad = [ref for ref in refs if self.statuses[ref] not in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")]
         shown = refs[: refs.index(bad[0]) + 1] if bad else refs
         output = {ref + self.suffix: self.outputs[ref] for ref in shown if self.outputs[ref]}
         if bad:

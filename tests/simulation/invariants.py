@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
-from batuta_core.decider.loop import LoopOutput
+from batuta_core.decider.loop import JoinOutput, LoopOutput
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.event import (
+    ChildBegan,
+    ChildEnded,
+    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskPlace,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
-    WorkflowPaused,
     WorkflowRemoved,
     WorkflowRerun,
     WorkflowRestarted,
@@ -236,7 +239,7 @@ def only_lost_leases_count(world: World, execution: ExecutionId, records: list[R
         if (
             is_worker
             and task.status is TaskStatus.FAILED
-            and "its workers died" in (task.reason or "")
+            and (task.reason or "").startswith("its workers died")
             and task.attempt == _attempts(folded, task.ref)
         ):
             taken = sum(count for text, count in world.queues.receives.items() if task.task_id in text and '"att"' in text)
@@ -296,16 +299,16 @@ def journal_is_right(
             )
     got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in shown]
     if any(node.type.is_fork for node in graph.nodes.values()):  # which branch was first, the interpreter does not know
-        if any(isinstance(event, WorkflowPaused) for record in records for event in record.events):
-            begun = {task[:2] for task in got}  # what failed in a pause ends the execution before the other branches go on
+        if folded.status.is_terminal:  # what failed at once, or in a pause, ended the execution before the other branches went on
+            begun = {task[:2] for task in got}
             wanted.tasks = [task for task in wanted.tasks if task[:2] in begun or task[2] not in ("CANCELED", "OPEN")]
         got, wanted.tasks = sorted(got), sorted(wanted.tasks)
-    cut = next((e for record in told.last_life for e in record.events if isinstance(e, WorkflowTerminated)), None)
-    if told.is_cut_in_pause:
-        wanted_refs = [task[:2] for task in wanted.tasks]
-        require(
-            [task[:2] for task in got] == wanted_refs[: len(got)], "up to the pause, as a plain interpreter", execution, got, wanted_refs
-        )
+    cut = next((e for record in told.last_life for e in record.events if isinstance(e, WorkflowTerminated | StoppedByParent)), None)
+    was_paused = any(a.head.status is WorkflowStatus.PAUSED and b.head.status.is_terminal for a, b in pairwise(told.last_life))
+    if told.is_cut_in_pause or (was_paused and graph.waiting):  # joins and loops are not looked at in a pause
+        got_refs, wanted_refs = [task[:2] for task in got], [task[:2] for task in wanted.tasks]
+        is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
+        require(is_prefix, "up to the pause, as a plain interpreter", execution, got, wanted_refs)
         return folded
     timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
@@ -336,7 +339,26 @@ def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecuti
     folded.input, folded.output, folded.variables = load(folded.input), load(folded.output), load(folded.variables)
     for task in folded.tasks:
         task.input = load(task.input)
-        task.output = task.output.resolved(load) if isinstance(task.output, LoopOutput) else load(task.output)
+        task.output = task.output.resolved(load) if isinstance(task.output, LoopOutput | JoinOutput) else load(task.output)
+
+
+STARTING = ("SUB_WORKFLOW", "START_WORKFLOW")
+_OF_CHILD = {"TERMINATED": "CANCELED"}
+
+
+def _of_child(
+    execution: ExecutionId, record: Record, event: ChildEnded | ChildBegan, by_id: Mapping[str, TaskExecution]
+) -> tuple[TaskExecution, Ending] | None:
+    """The task that this ended, and how. None: it was over."""
+    task = by_id.get(ids.task_id(execution.workflow_id, *event.place))
+    if task is None:  # of a former life
+        return None
+    if isinstance(event, ChildBegan):
+        return task, Ending("COMPLETED", dict(task.output or {}))
+    index = record.events.index(event)
+    if not any(change.number == task.number and change.output_event == index for change in record.changes):
+        return None
+    return task, Ending(_OF_CHILD.get(event.status.value, event.status.value), dict(task.output or {}), event.reason)
 
 
 def _variables(world: World, execution: ExecutionId, records: list[Record], graph: Any, head: Any) -> dict[str, Any]:
@@ -370,11 +392,14 @@ def _endings(
                 call = calls.get(task.task_id, 0)
                 if event.status is TaskStatus.IN_PROGRESS:
                     calls[task.task_id] = call + 1
-                elif task.task_type != "WAIT":
+                elif task.task_type != "WAIT" and task.task_type not in STARTING:
                     said = outcome(task.ref, task.attempt)
                     require((event.status, output_of(event, task)) in said, "a result is what the worker said", execution, event, said)
                 if event.status is not TaskStatus.IN_PROGRESS:
-                    found[task.ref, task.attempt] = Ending(event.status.value, output_of(event, task), event.reason)
+                    said_output = dict(task.output or {}) if task.task_type in STARTING else output_of(event, task)
+                    found[task.ref, task.attempt] = Ending(event.status.value, said_output, event.reason)
+            if isinstance(event, ChildEnded | ChildBegan) and (of_child := _of_child(execution, record, event, by_id)):
+                found[of_child[0].ref, of_child[0].attempt] = of_child[1]
     ended = [record for record in records if record.head.status.is_terminal]  # a user may terminate what has failed
     by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
     for task in folded.tasks:
@@ -383,7 +408,7 @@ def _endings(
             (task.ref, task.attempt) not in found
             and task.status.is_terminal
             and (task.status is not TaskStatus.CANCELED or (task.ref, task.attempt) in told.retried)
-            and (by_system or (task.ref, task.attempt) in told.retried or task.task_type == "WAIT")
+            and (by_system or (task.ref, task.attempt) in told.retried or task.task_type in ("WAIT", *STARTING))
         ):
             shown = task.status.value if task.status is not TaskStatus.COMPLETED_WITH_ERRORS else "FAILED"
             status = next((end.status.value for end in ends if end.reason and end.reason == task.reason), None)

@@ -145,18 +145,18 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *timer, *last)",
-    "return (*tasks, *timer)",
+    "return (*tasks, *children, *head.stops, *timer, *last)",
+    "return (*tasks, *children, *head.stops, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
     "stale-timer-ignored",
     "batuta_core.decider.decide",
-    """    did = _miss_workflow_deadline(step)
+    """    did = _miss_workflow_deadline(step) or did
 """,
     """    if not is_mark:
         return False
-    did = _miss_workflow_deadline(step)
+    did = _miss_workflow_deadline(step) or did
 """,
     "a timer that the head does not name shows no deadline (harmless only while the head's own comes)",
 )
@@ -324,7 +324,7 @@ _add(
 _add(
     "dead-letter-of-an-old-message-counted",
     "batuta_core.decider.on_task",
-    """            if _is_of_old_message(task, event.send):
+    """            if _is_of_old_message(task, event.send) or (node.type.system_queue and task.status is not TaskStatus.SCHEDULED):
                 return False
             _dead_lettered(""",
     """            _dead_lettered(""",
@@ -367,10 +367,8 @@ _add(
 _add(
     "late-call-again-taken",
     "batuta_core.decider.on_task",
-    """            if event.status is TaskStatus.IN_PROGRESS and _is_late(task, event.call):
-                return False
-""",
-    "",
+    "if _is_late(task, event.call) and (event.status is TaskStatus.IN_PROGRESS or node.type.system_queue):",
+    "if _is_late(task, event.call) and node.type.system_queue:",
     "a repeat of an IN_PROGRESS report sends the task out once more",
 )
 _add(
@@ -407,11 +405,11 @@ _add(
     return failed
 
 
-def drain(""",
+def _task_texts(""",
     """    return failed
 
 
-def drain(""",
+def _task_texts(""",
     "a task whose workers died vanishes",
 )
 _add(
@@ -466,8 +464,8 @@ _add(
 _add(
     "paused-execution-advances",
     "batuta_core.decider.decide",
-    "while step.todo and step.status is WorkflowStatus.RUNNING:",
-    "while step.todo and step.is_running:",
+    "while step.status is WorkflowStatus.RUNNING and (step.todo or _look(step)):",
+    "while step.is_running and (step.todo or _look(step)):",
     "a pause stops nothing",
 )
 _add(
@@ -494,21 +492,15 @@ _add(
 _add(
     "pause-spins",
     "batuta_core.decider.decide",
-    """    if step.is_paused:
-        return 0
-    dues""",
-    """    dues""",
+    "    if step.is_running and not step.is_paused:\n        dues +=",
+    "    if step.is_running:\n        dues +=",
     "a deadline that passed in a pause is armed again and again",
 )
 _add(
     "deadlines-forgotten-over-a-pause",
     "batuta_core.decider.decide",
-    """    if step.is_paused:
-        return 0
-    dues""",
-    """    if step.is_paused or step.before.status is WorkflowStatus.PAUSED:
-        return 0
-    dues""",
+    "    if step.is_running and not step.is_paused:\n        dues +=",
+    "    if step.is_running and step.before.status is not WorkflowStatus.PAUSED and not step.is_paused:\n        dues +=",
     "the end of a pause arms no timer",
 )
 _add(
@@ -525,10 +517,10 @@ _add(
     "retention-removes-a-revived-execution",
     "batuta_core.decider.decide",
     """    if not step.is_running:
-        if is_mark and 0 < _next_due(step) <= step.now_ms:
+        if is_mark and 0 < _end_of_keeping(step) <= step.now_ms:
 """,
     """    if not step.is_running or (is_mark and step.before.about.retention_s and step.before.life):
-        if is_mark and (step.is_running or 0 < _next_due(step) <= step.now_ms):
+        if is_mark and (step.is_running or 0 < _end_of_keeping(step) <= step.now_ms):
 """,
     "the timer that was to remove the ended life removes the running one",
 )
@@ -617,6 +609,157 @@ _add(
     "return 0 if node.type.system_queue else DELAY_MAX_MS",
     "return DELAY_MAX_MS",
     "a request is made before its time: the function's queue holds nothing back",
+)
+
+
+# --- parents and children
+
+_add(
+    "lives-of-a-child-not-named",
+    "batuta_core.decider.on_child",
+    "if task is None or event.life < task.life:",
+    "if task is None:",
+    "the end of a child's earlier life ends the task that waits for its present one",
+)
+_add(
+    "stops-not-named-by-life",
+    "batuta_core.decider.lives",
+    "if stop.place != place or stop.life > life)",
+    "if stop.place != place)",
+    "the end of an earlier life is taken for the answer to a stop of the present one",
+)
+_add(
+    "stop-of-an-earlier-life",
+    "batuta_core.decider.on_child",
+    " or event.life < lives.life_of(step.before):",
+    ":",
+    "a late stop ends a child that was retried since",
+)
+_add(
+    "stop-before-the-start-writes-nothing",
+    "batuta_core.engine.child",
+    "return isinstance(event, WorkflowStarted | StoppedByParent)",
+    "return isinstance(event, WorkflowStarted)",
+    "a late start begins a child that nobody waits for, and its parent waits for the stop to be heard",
+)
+_add(
+    "stop-before-the-start-runs-the-child",
+    "batuta_core.decider.decide",
+    "isinstance(other, StoppedByParent | WorkflowBroken) for other",
+    "isinstance(other, WorkflowBroken) for other",
+    "a child that is stopped before it begins does something",
+)
+_add(
+    "removal-orphans-a-child",
+    "batuta_core.decider.outcome",
+    "    step.last = (*_undone(step), *cut_short)\n",
+    "    step.last = (*_undone(step), *cut_short)\n    step.stops = ()\n",
+    "the child of a removed execution goes on",
+)
+_add(
+    "removed-child-tells-nobody",
+    "batuta_core.decider.outcome",
+    "lives.told(step, WorkflowStatus.TERMINATED) if step.is_running else ()",
+    "()",
+    "the parent of a removed child waits for ever",
+)
+_add(
+    "ended-execution-hears-nothing",
+    "batuta_core.decider.on_child",
+    "        return is_heard\n    task = replace(",
+    "        return False\n    task = replace(",
+    "a stop stays open although its child has ended",
+)
+_add(
+    "stop-forgotten-at-the-end",
+    "batuta_core.decider.decide",
+    "        stops=step.stops,",
+    "        stops=step.stops if step.is_running else (),",
+    "an ended execution does not know which children it has to stop",
+)
+_add(
+    "a-life-ends-twice",
+    "batuta_core.decider.lives",
+    "if step.before.about.parent is None or told_of(step.last, life):",
+    "if step.before.about.parent is None:",
+    "a failed child that is terminated tells of two ends",
+)
+_add(
+    "end-of-a-child-not-kept",
+    "batuta_core.decider.outcome",
+    "if not isinstance(command, WriteSummary))",
+    "if not isinstance(command, WriteSummary | lives.TellParent))",
+    "who removes a child that has ended drops what it had to tell",
+)
+_add(
+    "repeated-start-not-answered",
+    "batuta_core.engine.child",
+    "if tell is not None and not _is_just_taken_in(before, newest, event.op):",
+    "if tell is not None and before is None:",
+    "what a child told is lost, and asking again does not help",
+)
+_add(
+    "nobody-asks-after-a-child",
+    "batuta_core.decider.timeout",
+    "        if task.child:\n            yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)\n",
+    "",
+    "a start, or an end, that the queue has lost is missed by nobody",
+)
+_add(
+    "stops-not-sent-again",
+    "batuta_core.decider.lives",
+    "return step.stops_ms + RESEND_MS if step.stops else 0",
+    "return 0",
+    "a stop that the queue has lost is missed by nobody",
+)
+_add(
+    "tombstone-without-output",
+    "batuta_core.decider.lives",
+    "    step.output = step.known_record(seq).output\n",
+    "",
+    "a removed child that is asked again has lost its output",
+)
+_add(
+    "begun-told-once",
+    "batuta_core.engine.child",
+    "if isinstance(event, WorkflowStarted) and event.starter is not None:",
+    "if isinstance(event, WorkflowStarted) and event.starter is not None and before is None:",
+    "a START_WORKFLOW whose answer was lost in a crash waits",
+)
+_add(
+    "attempts-share-a-child",
+    "batuta_core.decider.lives",
+    'ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}")',
+    'ids.child_workflow_id(workflow_id, 0, f"task-{place.nth}")',
+    "the second attempt finds the child of the first",
+)
+_add(
+    "child-outlives-its-task",
+    "batuta_core.decider.step",
+    "if task.child and self.node_of(task).type.runs_child:",
+    "if task.child and self.node_of(task).type.runs_child and status is TaskStatus.CANCELED:",
+    "the child of a task that timed out goes on",
+)
+_add(
+    "children-not-started-again",
+    "batuta_core.engine.dispatch",
+    "return (*tasks, *children, *head.stops, *timer,",
+    "return (*tasks, *head.stops, *timer,",
+    "a crash between commit and dispatch loses the start of a child",
+)
+_add(
+    "stops-not-dispatched-again",
+    "batuta_core.engine.dispatch",
+    "return (*tasks, *children, *head.stops, *timer,",
+    "return (*tasks, *children, *timer,",
+    "a crash between commit and dispatch loses the stop of a child",
+)
+_add(
+    "stopped-child-has-a-failure-workflow",
+    "batuta_core.decider.on_child",
+    "event.reason, is_failure_handled=False)",
+    "event.reason, is_failure_handled=True)",
+    "a child that its parent stops runs its failure workflow",
 )
 
 

@@ -19,7 +19,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault, Faults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import system_tasks
+from tests.simulation import family_scenarios, system_tasks
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
 from tests.simulation.workload import Workload, failure_definition
@@ -544,4 +544,5 @@ SCENARIOS: list[Scenario] = [
     a_retry_does_not_forget_the_failure_workflow,
     a_revived_execution_is_kept,
     a_retry_beside_the_flow_begins_nothing_twice,
+    *family_scenarios.SCENARIOS,
 ]

@@ -16,14 +16,15 @@ from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.error import BatutaError, OperationRefused, TokenRefused, WorkflowNotFound
-from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.event import StoppedByParent, TaskPlace, TaskUpdated, TimerFired, WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import invariants
+from tests.simulation import family, invariants
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
 
@@ -50,6 +51,7 @@ class Plan:
     is_fifo_kept: bool = True
     skew_ms: int = 0
     failure_name: str = ""
+    children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
 
 
 @dataclass
@@ -65,11 +67,13 @@ def draw_plan(random: Random) -> Plan:
     failure_name = "handler" if random.random() < 0.2 else ""
     has_timeouts = random.random() < 0.4
     workloads = [draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name) for n in range(random.choice((1, 1, 2)))]
+    children = family.draw_family(random, workloads, failure_name) if random.random() < 0.4 else []
     kind = random.random()
     if random.random() < 0.1:
-        return Plan(workloads=workloads, failure_name=failure_name, is_calm=True)
+        return Plan(workloads=workloads, failure_name=failure_name, is_calm=True, children=children)
     return Plan(
         workloads=workloads,
+        children=children,
         has_sdk=kind < 0.8,
         has_http=kind > 0.6,
         has_operations=random.random() < 0.4,
@@ -110,15 +114,16 @@ def run_plan(
         skew_ms=plan.skew_ms,
         retention_s=plan.retention_s,
         log=StrictLog(),
-        on_append=watcher,
+        on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
     run = Run(world, watcher)
     if runs is not None:
         runs.append(run)
-    for workload in plan.workloads:
+    for workload in (*plan.children, *plan.workloads):
         catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions) if workload.task_definitions else None
         catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    for workload in plan.workloads:
         world.agenda.append((world.now_ms, Action("start", functools.partial(_start, run, workload))))
     if plan.failure_name:
         catalog.register_workflows(world.plain, NAMESPACE, [failure_definition(plan.failure_name)], no_javascript)
@@ -135,11 +140,19 @@ def run_plan(
     world.on_done = functools.partial(_look_at_fired, run)
     if not plan.is_calm:
         _Forger(run)
-    elif not any(workload.late_types for workload in plan.workloads):  # where a queue is missing, all of a decision is sent again
+    elif not any(
+        workload.late_types for workload in (*plan.workloads, *plan.children)
+    ):  # where a queue is missing, all of a decision is sent again
         world.queues.on_send = _Once()
     world.run()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     return run
+
+
+def _look_at_record(watcher: invariants.Watcher, execution: ExecutionId, record: Record) -> None:
+    last = watcher.last.get(execution)
+    watcher(execution, record)
+    family.look_at_family(last, record)
 
 
 def _look(run: Run) -> None:
@@ -159,13 +172,15 @@ def _look_at_fired(run: Run, queue: str, done: list[Incoming]) -> None:
 
 
 class _Once:
-    """Without faults nothing is sent twice: no task, no timer, no event."""
+    """Without faults nothing is sent twice: no task, no timer, no event but a child's end."""
 
     def __init__(self) -> None:
         self._sent: set[tuple[str, str]] = set()
 
     def __call__(self, queue: str, message: Outgoing) -> None:
         key = (queue, message.text)
+        if '"child_ended"' in message.text:
+            return  # a stop that crosses the end is answered with it once more
         invariants.require(key not in self._sent, "without faults nothing is sent twice", queue, message.text)
         self._sent.add(key)
 
@@ -214,6 +229,7 @@ def _is_signal(run: Run, execution: ExecutionId, ref: str) -> bool:
 
 
 def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
+    _judge_children(run, plan, reports)
     for workload in plan.workloads:
         execution = run.executions.get(workload.name)
         invariants.require(execution is not None, "an execution that was asked for until it was accepted is there", workload.name)
@@ -231,7 +247,7 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
         invariants.require(not plan.retention_s or is_removed, "what is kept for a time is removed in the end", execution, record.head)
         if is_removed:
             invariants.nothing_is_left(run.world, execution)
-        if is_removed and workload.large:
+        if is_removed and any(other.large for other in (workload, *plan.children)):
             continue  # some of what would be compared is gone
         lasted_ms = (record.head.ended_ms or record.at_ms) - record.head.created_ms
         invariants.require(is_removed or lasted_ms < PATIENCE_MS, "nothing waits for the last resorts", execution, lasted_ms)
@@ -246,6 +262,35 @@ def _judge(run: Run, plan: Plan, reports: list[Any]) -> None:
             for command in ended.commands:
                 if isinstance(command, StartFailureWorkflow):
                     _judge_failure_workflow(run, execution, {"conductor.failure_workflow": command.workflow_id})
+
+
+def _judge_children(run: Run, plan: Plan, reports: list[Any]) -> None:
+    family.families_are_right(run.world, run.watcher)
+    by_name = {child.name: child for child in plan.children}
+    for execution, records in run.watcher.records.items():
+        started = records[0].events[0]
+        if not isinstance(started, WorkflowStarted) or started.name not in by_name:
+            continue
+        workload, last = by_name[started.name], records[-1]
+        is_removed = last.head.status is WorkflowStatus.REMOVED
+        if is_removed:
+            invariants.nothing_is_left(run.world, execution)
+        elif difference := replay(export(run.world.plain, execution)):
+            raise invariants.Violation(f"the journal is decided again with the same records: {execution} {difference}")
+        if is_removed and any(other.large for other in (*plan.workloads, *plan.children)):
+            continue
+        is_stillborn = any(isinstance(event, StoppedByParent) for event in records[0].events)
+        if is_stillborn:
+            invariants.require(not records[0].changes, "a child that is stopped before it begins does nothing", execution, records[0])
+            continue
+
+        def said(ref: str, attempt: int, workload: Workload = workload) -> list[tuple[TaskStatus, Mapping[str, Any]]]:
+            return [(outcome.status, outcome.output) for outcome in (workload.outcome(ref, attempt, call) for call in range(3))]
+
+        frozen = graph_of(run.world.plain, NAMESPACE, last.head.definition).definition
+        given = family.loaded(run.world, execution, started.input)
+        folded = invariants.journal_is_right(run.world, run.watcher, execution, said, reports, frozen, given)
+        _judge_failure_workflow(run, execution, folded.output)
 
 
 def _judge_failure_workflow(run: Run, execution: ExecutionId, output: Any) -> None:
@@ -283,6 +328,10 @@ def _start(run: Run, workload: Workload) -> None:
 def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
+        if plan.children:
+            for operation in random.sample((_terminate_child, _remove_child, _end_by_hand, _terminate_child), random.randint(0, 2)):
+                moment = run.world.now_ms + random.choice((10, 4000, 9000, 70_000))
+                run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
         calm = (_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register)
         bold = (_pause, _pause, _terminate, _retry, _retry, _retry, _restart, _rerun, _rerun, _skip, _set_variable, _reset_callbacks)
         drawn = random.sample(calm, random.randint(1, 4)) if random.random() < 0.4 else random.choices(bold, k=random.randint(1, 7))
@@ -315,6 +364,32 @@ def _terminate(run: Run, execution: ExecutionId) -> None:
 @_operation
 def _remove(run: Run, execution: ExecutionId) -> None:
     operate.remove(run.world.ports, execution, is_archived=run.world.random.random() < 0.5)
+
+
+def _any_child(run: Run) -> ExecutionId | None:
+    found = sorted(execution for execution, record in run.watcher.last.items() if record.head.about.parent)
+    return run.world.random.choice(found) if found else None
+
+
+@_operation
+def _terminate_child(run: Run, _execution: ExecutionId) -> None:
+    if child := _any_child(run):
+        operate.terminate(run.world.ports, child, "by the user")
+
+
+@_operation
+def _remove_child(run: Run, _execution: ExecutionId) -> None:
+    if child := _any_child(run):
+        operate.remove(run.world.ports, child, is_archived=run.world.random.random() < 0.2)
+
+
+@_operation
+def _end_by_hand(run: Run, execution: ExecutionId) -> None:
+    """A user reports on a task for which a child runs."""
+    report = operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 1}, is_merged=True, callback_after_s=None)
+    record = run.watcher.last[execution]
+    for ref in [ref for ref, task in record.head.open.items() if task.child and ref.startswith("s")][:1]:
+        operate.update_by_ref(run.world.ports, execution, ref, report)
 
 
 @_operation
@@ -464,7 +539,7 @@ class _Signaller:
 
 
 def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
-    by_name = {workload.name: workload for workload in plan.workloads}
+    by_name = {workload.name: workload for workload in (*plan.workloads, *plan.children)}
     random = world.random
 
     def outcome(task_type: str, ref: str, attempt: int, call: int) -> Outcome:
@@ -482,7 +557,7 @@ def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
         return outcome(task["taskType"], task["referenceTaskName"], task["retryCount"] + 1, task["pollCount"] - 1)
 
     def types() -> list[tuple[str, str]]:
-        late = [name for workload in plan.workloads for name in workload.late_types]
+        late = [name for workload in (*plan.workloads, *plan.children) for name in workload.late_types]
         return [(NAMESPACE, name) for name in (*world.definitions.tasks(NAMESPACE), *late, f"{plan.failure_name}_h")]
 
     found: list[SdkWorker | HttpWorker] = []

@@ -137,7 +137,7 @@ class _Compiler:
         kind = task_type(task["type"])
         definition = TaskDefinition.from_dict(task.get("taskDefinition") or _NO_DEFINITION)
         defaults = definition.input_template if kind.has_input_template else _NO_TEMPLATE
-        inputs = {**defaults, **task["inputParameters"], **kind.added_inputs(task)}
+        inputs = {**defaults, **kind.input_parameters(task), **kind.added_inputs(task)}
         retry_limit = task.get("retryCount")
         node = Node(
             ref=task["taskReferenceName"],
@@ -194,4 +194,4 @@ def compile_definition(frozen: Mapping[str, Any], content_hash: str) -> Graph:
 
 def _inside_out(nodes: Sequence[Node]) -> tuple[str, ...]:
     """A loop comes behind all of its body and before what follows it; a join is written behind its fork anyway."""
-    return tuple(node.ref for node in sorted(nodes, key=lambda node: (node.end, node.type.is_loop)))
+    return tuple(node.ref for node in sorted(nodes, key=lambda node: (node.end, node.type.is_loop, -node.position)))

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from batuta_core.decider import on_task, operations, outcome
+from batuta_core.decider import lives, on_child, on_task, operations, outcome
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
@@ -29,8 +29,11 @@ from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
     CallbacksReset,
+    ChildBegan,
+    ChildEnded,
     Event,
     QueueMade,
+    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
@@ -86,7 +89,8 @@ def _decide(
 ) -> Decision:
     now_ms = max([now_ms, *(event.due_ms for event in events if isinstance(event, TimerFired))])
     if head is None:
-        step = _begin(graph, execution, events[0], seq, known, now_ms)
+        events = _from_its_start(events)
+        step = _begin(graph, execution, events, seq, known, now_ms)
         events = events[1:]
     else:
         step = Step(graph, execution, head, seq + 1, known, now_ms)
@@ -100,7 +104,27 @@ def _decide(
     return Decision(_settle(step))
 
 
-def _begin(graph: Graph, execution: ExecutionId, event: Event, seq: int, known: Known, now_ms: int) -> Step:
+def _from_its_start(events: Sequence[Event]) -> Sequence[Event]:
+    """A stop that comes before the start stands in for it."""
+    first = events[0]
+    if not isinstance(first, StoppedByParent):
+        return events
+    started = WorkflowStarted(
+        op=first.op,
+        definition=first.definition,
+        name=first.name,
+        version=first.version,
+        input={},
+        correlation_id=first.correlation_id,
+        trigger="SUB_WORKFLOW",
+        retention_s=first.retention_s,
+        parent=first.parent,
+    )
+    return (started, *events)
+
+
+def _begin(graph: Graph, execution: ExecutionId, events: Sequence[Event], seq: int, known: Known, now_ms: int) -> Step:
+    event = events[0]
     if not isinstance(event, WorkflowStarted):
         raise ValueError(f"an execution begins with {type(event).__name__}")
     about = About(
@@ -111,12 +135,15 @@ def _begin(graph: Graph, execution: ExecutionId, event: Event, seq: int, known: 
         task_to_domain=event.task_to_domain,
         failed_workflow_id=event.failed_workflow_id,
         retention_s=event.retention_s,
+        parent=event.parent,
+        depth=event.depth,
     )
     head = Head(status=WorkflowStatus.RUNNING, definition=graph.hash, created_ms=now_ms, about=about)
     step = Step(graph, execution, head, seq + 1, known, now_ms)
     step.draft.events.append(replace(event, input=_with_template(step, event)))
-    step.go_to(graph.first)
-    _run(step)
+    if not any(isinstance(other, StoppedByParent | WorkflowBroken) for other in events[1:]):  # else it ends before it runs
+        step.go_to(graph.first)
+        _run(step)
     return step
 
 
@@ -150,6 +177,10 @@ def _apply(step: Step, event: Event) -> bool:
                 return False
             outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
             return True
+        case ChildBegan() | ChildEnded():
+            return on_child.apply(step, event, len(step.draft.events) - 1)
+        case StoppedByParent():
+            return on_child.stopped(step, event)
         case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable() | QueueMade():
             return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
         case WorkflowPaused() | WorkflowResumed() | WorkflowRetried() | WorkflowRestarted() | WorkflowRerun():
@@ -171,13 +202,16 @@ def _on_terminated(step: Step, event: WorkflowTerminated) -> bool:
 def _on_timer(step: Step, event: TimerFired) -> bool:
     mark = step.before.mark
     is_mark = mark is not None and mark.timer == event.timer
+    did = lives.stop_again(step)
     if not step.is_running:
-        if is_mark and 0 < _next_due(step) <= step.now_ms:
+        if is_mark and 0 < _end_of_keeping(step) <= step.now_ms:
             (outcome.purge if step.status is WorkflowStatus.REMOVED else outcome.remove)(step)
-        return is_mark
+        elif did and step.status is WorkflowStatus.REMOVED:
+            outcome.bury_again(step)
+        return is_mark or did
     if step.is_paused:  # nothing is missed in a pause: its end arms a timer for what is due by then
-        return is_mark
-    did = _miss_workflow_deadline(step)
+        return is_mark or did
+    did = _miss_workflow_deadline(step) or did
     for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
         did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref])) or did
         _run(step)
@@ -261,6 +295,8 @@ def _settle(step: Step) -> Record:
         failed_refs=tuple(step.failed_refs),
         tolerated=tuple(step.tolerated),
         last=step.last,
+        stops=step.stops,
+        stops_ms=step.stops_ms if step.stops else 0,
         burst=burst,
         has_forked=step.has_forked,
         skipped=step.skipped,
@@ -313,14 +349,17 @@ def _mark(step: Step) -> Mark | None:
 
 def _next_due(step: Step) -> int:
     """Epoch ms of the earliest deadline of the execution; 0 when there is none."""
-    if not step.is_running:
-        keep_s = step.before.about.retention_s
-        if step.status is WorkflowStatus.REMOVED:
-            return outcome.purge_due_ms(step)
-        return step.ended_ms + keep_s * 1000 if keep_s else 0
-    if step.is_paused:
-        return 0
-    dues = [task.deadline_ms for task in step.open.values() if task.deadline_ms]
-    if workflow := _workflow_deadline(step):
-        dues.append(workflow)
-    return min(dues, default=0)
+    dues = [lives.stops_due_ms(step)]
+    if step.is_running and not step.is_paused:
+        dues += [_workflow_deadline(step), *(task.deadline_ms for task in step.open.values())]
+    elif not step.is_running:
+        dues.append(_end_of_keeping(step))
+    return min(filter(None, dues), default=0)
+
+
+def _end_of_keeping(step: Step) -> int:
+    """When an ended execution is to be removed, or a removed one to be purged; 0 when neither."""
+    if step.status is WorkflowStatus.REMOVED:
+        return outcome.purge_due_ms(step)
+    keep_s = step.before.about.retention_s
+    return step.ended_ms + keep_s * 1000 if keep_s else 0

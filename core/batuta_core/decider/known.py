@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from batuta_core.model.ids import short_hash
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
 
@@ -16,6 +17,24 @@ class DefinitionName(NamedTuple):
 
     name: str
     version: int | None
+
+    @property
+    def key(self) -> str:
+        """Names it in a command."""
+        return f"{self.name}:{'' if self.version is None else self.version}"
+
+
+class InlineDefinition(NamedTuple):
+    """A workflow definition that came with the wish to start it, as JSON."""
+
+    text: str
+
+    @property
+    def key(self) -> str:
+        return short_hash(self.text)
+
+
+Wanted = DefinitionName | InlineDefinition
 
 
 class FoundDefinition(NamedTuple):
@@ -30,6 +49,13 @@ class NotStartable(NamedTuple):
     """Why a definition cannot be started: there is none, or this version cannot run it."""
 
     reason: str
+
+
+class PolledQueue(NamedTuple):
+    """Tasks of a type in a domain."""
+
+    task_type: str
+    domain: str
 
 
 class Language(StrEnum):
@@ -63,9 +89,10 @@ class Known:
 
     records: Mapping[int, Record] = field(default_factory=dict)
     payloads: Mapping[str, Any] = field(default_factory=dict)
-    definitions: Mapping[DefinitionName, FoundDefinition | NotStartable] = field(default_factory=dict)
+    definitions: Mapping[Wanted, FoundDefinition | NotStartable] = field(default_factory=dict)
     scripts: Mapping[Script, ScriptResult] = field(default_factory=dict)
     task_definitions: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)  # by name; None: there is none
+    polls: Mapping[PolledQueue, int] = field(default_factory=dict)  # when somebody last asked for such tasks; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +101,10 @@ class Needs:
 
     records: frozenset[int] = frozenset()
     payloads: frozenset[PayloadRef] = frozenset()
-    definitions: frozenset[DefinitionName] = frozenset()
+    definitions: frozenset[Wanted] = frozenset()
     scripts: frozenset[Script] = frozenset()
     task_definitions: frozenset[str] = frozenset()
+    polls: frozenset[PolledQueue] = frozenset()
 
 
 class Missing(Exception):

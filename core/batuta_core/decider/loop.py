@@ -1,4 +1,4 @@
-"""What a DO_WHILE shows: the outputs of its tasks, iteration by iteration.
+"""What a DO_WHILE shows: the outputs of its tasks, iteration by iteration; and what a JOIN shows while it waits.
 
 They lie in the records of those tasks and are put together when somebody reads them: a loop that wrote them down anew after each
 iteration would cost the square of its length.
@@ -35,10 +35,33 @@ class LoopOutput:
         return {**shown, **(resolve(self.own) or {})}
 
 
+@dataclass(frozen=True, slots=True)
+class JoinOutput:
+    """The outputs that an open join has by now; values may be references."""
+
+    parts: Mapping[str, Any]
+
+    def resolved(self, resolve: Callable[[Any], Any]) -> dict[str, Any]:
+        """The JSON value."""
+        found = {ref: item.resolved(resolve) if isinstance(item, LoopOutput) else resolve(item) for ref, item in self.parts.items()}
+        return {ref: output for ref, output in found.items() if output}
+
+
+def resolved(output: Any, resolve: Callable[[Any], Any]) -> Any:
+    """A task's output as JSON, {} for none; ``resolve`` turns references to payloads into payloads."""
+    return output.resolved(resolve) if isinstance(output, LoopOutput | JoinOutput) else resolve(output) or {}
+
+
 def compose(tasks: dict[int, TaskExecution], graph: Graph) -> None:
-    """Gives the loops among ``tasks`` (by number) their whole outputs, and removes the tasks of iterations that they do not keep."""
+    """Gives the loops and the open joins among ``tasks`` (by number) their whole outputs, and removes the tasks of iterations that
+    loops do not keep."""
     for ref in graph.waiting:
         node = graph.node(ref)
+        if node.type.name == "JOIN":
+            for join in [task for task in tasks.values() if not task.status.is_terminal and graph.find(task.ref) is node]:
+                names = join.input.get("joinOn", ()) if isinstance(join.input, dict) else ()
+                ended = {task.ref: task.output for task in tasks.values() if task.status.is_terminal}
+                join.output = JoinOutput({name: ended[name] for name in names if name in ended})
         if node.type.is_loop:
             for loop in [task for task in tasks.values() if graph.find(task.ref) is node]:
                 _compose(loop, node, tasks, graph)

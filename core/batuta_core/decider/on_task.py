@@ -195,7 +195,7 @@ def miss(step: Step, task: OpenTask) -> bool:
             again = outcome.scheduled_again(step, node, task, due_ms=0)
             step.change(again, {"status": TaskStatus.SCHEDULED})
         case Deadline.DELIVERY:
-            step.keep(node, step.enqueue(task))
+            node.type.deliver(step, node, task)
         case Deadline.DUE:
             node.type.on_due(step, node, task)
     return True

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
 
 # What these do depends on tasks around them; a retry or a rerun of one is a matter of its own.
-NOT_REPEATED = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "DO_WHILE", "SUB_WORKFLOW"})
+NOT_RETRIED = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "DO_WHILE"})
+NOT_RERUN = NOT_RETRIED | {"SUB_WORKFLOW", "START_WORKFLOW"}  # what they start is known by the task's id, which a rerun keeps
 
 
 def apply(step: Step, event: Operation) -> bool:
@@ -96,6 +97,8 @@ def _resume(step: Step) -> bool:
 
 
 def _revive(step: Step, event: WorkflowRetried | WorkflowRestarted | WorkflowRerun) -> None:
+    if step.before.about.parent is not None:
+        raise OperationRefused("It runs for a task of another execution, which would not hear of it: restart that one.")
     step.status = WorkflowStatus.RUNNING
     step.reason = None
     step.ended_ms = 0
@@ -201,7 +204,7 @@ def _repeated(step: Step, ref: str, what: str) -> Node:
     is_alone = node is not None and not any(outer.type.is_loop or (outer.type.is_fork and what == "rerun") for outer in around)
     if node is None or not is_alone:
         raise OperationRefused(f"Task {ref} belongs to a fork or a loop, and cannot be {what} by this version.")
-    if node.type.name in NOT_REPEATED:
+    if node.type.name in (NOT_RERUN if what == "rerun" else NOT_RETRIED):
         raise OperationRefused(f"Task {ref} of type {node.type.name} cannot be {what} by this version.")
     return node
 

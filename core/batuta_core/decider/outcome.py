@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import retry
-from batuta_core.decider.known import DefinitionName, Missing, Needs, NotStartable
+from batuta_core.decider import lives, retry
+from batuta_core.decider.known import DefinitionName, NotStartable
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
 from batuta_core.model import ids
@@ -109,7 +109,6 @@ def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
     failed_id = step.task_id_at(task.place)
     wait_s = retry.delay_s(node.retry, task.attempt)
     due_ms = step.now_ms + wait_s * 1000 + retry.jitter_ms(node.retry, failed_id, task.attempt)
-    task_input = step.old_input(task.number, task.place) if step.is_beside(node) else step.inputs(node)
     attempt = step.new_task(
         node,
         attempt=task.attempt + 1,
@@ -118,11 +117,12 @@ def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
         delay_s=wait_s,
         callback_s=wait_s,
         task_name=task.task_name,
+        domain=step.domain_of(node),
     )
     extra: dict[str, Any] = {"retried_task_id": failed_id}
     if reason is not None:
         extra["reason"] = reason  # Conductor carries it over to the new attempt
-    step.open_task(node, step.enqueue(attempt), task_input, extra)
+    node.type.again(step, node, task, attempt, extra)
 
 
 def _shown(reason: str | None) -> str:
@@ -157,7 +157,7 @@ def finish(
     _cancel_open_tasks(step)
     step.output = _workflow_output(step) if output is None else output
     step.end(status, reason)
-    step.last = (WriteSummary(), *_undone(step))
+    step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
     if status is not WorkflowStatus.COMPLETED and is_failure_handled:
         _handle_failure(step, failed)
 
@@ -165,8 +165,10 @@ def finish(
 def remove(step: Step) -> None:
     """Leaves a tombstone. What the execution left is deleted some time later (``purge``)."""
     _cancel_open_tasks(step)
-    step.end(WorkflowStatus.REMOVED, step.reason)
-    step.last = _undone(step)
+    cut_short = lives.told(step, WorkflowStatus.TERMINATED) if step.is_running else ()
+    step.end(WorkflowStatus.REMOVED, lives.REMOVED if cut_short else step.reason)
+    step.last = (*_undone(step), *cut_short)
+    lives.keep_output(step)
 
 
 def purge_due_ms(step: Step) -> int:
@@ -180,6 +182,14 @@ def purge(step: Step) -> None:
     """Orders the deletion of everything but the tombstone, and before that once more what may not have been done: a failure
     workflow is told of what is deleted then."""
     step.last = (*_undone(step), Purge())
+    lives.keep_output(step)
+
+
+def bury_again(step: Step) -> None:
+    """A removed execution makes one more record: what it left before that is deleted again, if it was."""
+    lives.keep_output(step)
+    if Purge() in step.last:
+        step.command(Purge())
 
 
 def _undone(step: Step) -> tuple[Command, ...]:
@@ -211,9 +221,7 @@ def _handle_failure(step: Step, failed: Ended | None) -> None:
     if not name:
         return
     wanted = DefinitionName(name, step.graph.definition.get("failureWorkflowVersion"))
-    if wanted not in step.known.definitions:
-        raise Missing(Needs(definitions=frozenset((wanted,))))
-    found = step.known.definitions[wanted]
+    found = step.definition(wanted)
     output = step.reader.payload(step.output)
     if isinstance(found, NotStartable):
         shown = f"Error workflow {name} failed to start.  reason: {found.reason}"  # Conductor's words

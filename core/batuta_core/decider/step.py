@@ -12,9 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batuta_core.decider import forked, timeout, view
+from batuta_core.decider import forked, lives, timeout, view
 from batuta_core.decider.expression.template import Template
-from batuta_core.decider.known import Known, Language, Missing, Needs, Script, ScriptResult
+from batuta_core.decider.known import (
+    FoundDefinition,
+    Known,
+    Language,
+    Missing,
+    Needs,
+    NotStartable,
+    PolledQueue,
+    Script,
+    ScriptResult,
+    Wanted,
+)
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask
@@ -22,13 +33,15 @@ from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import check_size
-from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
+from batuta_core.model.record import Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
     from batuta_core.model.record import Record
 
 NOTHING_HIDDEN: frozenset[str] = frozenset()
+NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
+ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -96,6 +109,8 @@ class Step:
         self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
         self.joining: Joining | None = None  # what the JOIN that begins next waits for
         self.has_news = False  # a task has ended since those were looked at that wait for others
+        self.stops = head.stops
+        self.stops_ms = head.stops_ms
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -141,11 +156,15 @@ class Step:
     def task_id_at(self, place: TaskPlace) -> str:
         return ids.task_id(self.execution.workflow_id, place.record, place.nth)
 
-    def open_task(self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None) -> OpenTask:
+    def open_task(
+        self, node: Node, task: OpenTask, task_input: Any, extra: Mapping[str, Any] | None = None, output: Any = None
+    ) -> OpenTask:
         """Adds ``task`` (made with ``new_task``) with its input; ``extra`` are more fields for the execution's view."""
         fields: dict[str, Any] = {"ref": task.ref, "status": task.status, **self._late_names(node)}
         if task.iteration:
             fields["iteration"] = task.iteration
+        if task.domain:
+            fields["domain"] = task.domain
         if task.attempt > 1:
             fields["attempt"] = task.attempt
             fields["first_scheduled_ms"] = task.first_scheduled_ms
@@ -157,7 +176,7 @@ class Step:
             fields["started_ms"] = task.started_ms
         if extra:
             fields.update(extra)
-        self._note_begun(task.ref, task.number, task.place, fields, task_input)
+        self._note_begun(task.ref, task.number, task.place, fields, task_input, output)
         return self.keep(node, task)
 
     def _note_begun(self, ref: str, number: int, place: TaskPlace, fields: dict[str, Any], task_input: Any, output: Any = None) -> None:
@@ -192,6 +211,19 @@ class Step:
             iteration=self.iteration_of(node),
             **{"attempt": attempt, "fork": self.forked[node.ref][1] if node.ref in self.forked else None, **fields},
         )
+
+    def domain_of(self, node: Node) -> str:
+        """The domain of the next task of ``node`` (reference section 3.11): the first of those named for its type in which somebody
+        asked for such tasks lately, else the last."""
+        table = self.before.about.task_to_domain
+        text = table.get(node.wire_type, table.get("*", "")) if node.type.is_worker else ""
+        domains = [domain for domain in map(str.strip, text.split(",")) if domain]
+        wanted = [PolledQueue(node.wire_type, domain) for domain in domains if domain != NO_DOMAIN] if len(domains) > 1 else []
+        if missing := frozenset(wanted) - self.known.polls.keys():
+            raise Missing(Needs(polls=missing))
+        active = [queue.domain for queue in wanted if self.now_ms - self.known.polls[queue] < ACTIVE_MS]
+        chosen = (active or domains[-1:] or [NO_DOMAIN])[0]
+        return "" if chosen == NO_DOMAIN else chosen
 
     def shown_ref(self, node: Node) -> str:
         """The reference name of the next task of ``node``, as Conductor shows it."""
@@ -254,6 +286,8 @@ class Step:
         ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
         self._note_ended(task.ref, ended)
+        if task.child and self.node_of(task).type.runs_child:
+            lives.stop(self, task)
         return ended
 
     def local_task(self, node: Node, status: TaskStatus, task_input: Any, output: Any = None, reason: str | None = None) -> Ended:
@@ -338,6 +372,12 @@ class Step:
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
         return self.known.scripts[script]
+
+    def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:
+        """The definition as it can be started now, or why it cannot."""
+        if wanted not in self.known.definitions:
+            raise Missing(Needs(definitions=frozenset((wanted,))))
+        return self.known.definitions[wanted]
 
     def field(self, root: str, name: str, key: str | None = None) -> Any:
         if root == "workflow":

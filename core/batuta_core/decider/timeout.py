@@ -58,19 +58,23 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
     """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none."""
     limits = node.timeouts
     is_system = bool(node.type.system_queue)
-    if (
-        not node.type.is_worker and not is_system
-    ):  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
+    has_queue = node.type.is_worker or is_system
+    if not has_queue:  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
         if task.due_ms:
             yield Due(task.due_ms, Deadline.DUE)
-        return
+        if task.child:
+            yield Due(task.sent_ms + RESEND_MS, Deadline.DELIVERY)
+        if not node.type.is_limited:
+            return
     if limits.policy is not TimeoutPolicy.ALERT_ONLY:
         if limits.total_ms:
             yield Due(_total_at_ms(task, limits.total_ms), Deadline.TOTAL)
         if limits.task_ms and task.started_ms:
             yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
-        if limits.poll_ms and task.status is TaskStatus.SCHEDULED:
+        if limits.poll_ms and task.status is TaskStatus.SCHEDULED and has_queue:
             yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
+    if not has_queue:
+        return
     if task.status is TaskStatus.SCHEDULED:
         resend_ms = SYSTEM_RESEND_MS if is_system else RESEND_MS
         yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node), Deadline.DELIVERY)

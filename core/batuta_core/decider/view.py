@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.model import ids
-from batuta_core.model.event import Event, TaskPlace, TaskUpdated, WorkflowRerun, WorkflowStarted
+from batuta_core.model.event import ChildEnded, Event, TaskPlace, TaskUpdated, WorkflowRerun, WorkflowStarted
 from batuta_core.model.execution import TaskExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
@@ -109,7 +109,7 @@ def output_in(record: Readable, number: int) -> Any:
                 found = change.output
             elif change.output_event >= 0:
                 event = record.events[change.output_event]
-                found = event.output if isinstance(event, TaskUpdated) else None
+                found = event.output if isinstance(event, TaskUpdated | ChildEnded) else None
     return found
 
 
@@ -129,7 +129,7 @@ def apply_change(task: TaskExecution, change: TaskChange, record: Readable) -> N
         task.output = change.output
     elif change.output_event >= 0:
         event = record.events[change.output_event]
-        if isinstance(event, TaskUpdated):
+        if isinstance(event, TaskUpdated | ChildEnded):
             task.output = event.output
 
 
@@ -243,11 +243,12 @@ def open_task(open_: OpenTask, reader: Reader, execution: ExecutionId, graph: Gr
 
 def workflow_constants(head: Head, graph: Graph, execution: ExecutionId) -> Mapping[str, Any]:
     """The fields of ``workflow`` that need no record."""
+    parent = head.about.parent
     return {
         "status": head.status.value,
         "workflowId": execution.workflow_id,
-        "parentWorkflowId": None,
-        "parentWorkflowTaskId": None,
+        "parentWorkflowId": parent.workflow_id if parent else None,
+        "parentWorkflowTaskId": ids.task_id(*parent) if parent else None,
         "workflowType": graph.name,
         "version": graph.version,
         "correlationId": head.about.correlation_id,

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from batuta_core.engine import child
 from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.fetch import JournalGap, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, WriteSummary
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, WriteSummary
 from batuta_core.model.error import BatutaError, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
@@ -36,7 +37,8 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
     """
     events = [item for item in inbound if not isinstance(item, GuardFired)]
     was_refused = False
-    if len(events) == len(inbound) and not is_redelivered:
+    is_first = any(isinstance(event, WorkflowStarted) for event in events)  # then a glance would see nothing
+    if len(events) == len(inbound) and not is_redelivered and not is_first:
         try:
             record = _at_a_glance(ports, execution, events)
         except Refused:
@@ -46,7 +48,10 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
                 return record
     newest = ports.journal.newest(execution)
     if events:
+        before = newest
         newest = _commit(ports, execution, newest, events, is_redelivered=is_redelivered, was_refused=was_refused)
+        if newest is not None:
+            child.answer(ports, execution, before, newest, events)
     for item in inbound:
         if isinstance(item, GuardFired) and newest is not None:
             _look_after(ports, execution, newest, item.record)
@@ -83,7 +88,7 @@ def _commit(
 ) -> Record | None:
     for tries in range(_TRIES):
         if newest is None:
-            events = _from_the_start(events)
+            events = child.in_time(events)
             if not events:
                 return None  # results for an execution that was removed, or never was
         decision = decide_with(ports, execution, newest, events)
@@ -105,12 +110,6 @@ def _commit(
         dispatch(ports, execution, record, (*again, *record.commands))
         return record
     raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
-
-
-def _from_the_start(events: Sequence[Event]) -> Sequence[Event]:
-    """The events from the one that begins the execution; those before it found nothing that they could apply to."""
-    starts = [place for place, event in enumerate(events) if isinstance(event, WorkflowStarted)]
-    return events[starts[0] :] if starts else ()
 
 
 def _look_after(ports: Ports, execution: ExecutionId, newest: Record, seq: int) -> None:
@@ -136,6 +135,10 @@ def _is_open(command: Command, newest: Record) -> bool:
     match command:
         case EnqueueTask():
             return command.ref in head.open and head.open[command.ref].place == command.place
+        case StartChild():
+            return command.ref in head.open and head.open[command.ref].place == command.place
+        case StopChild():
+            return command in head.stops
         case ArmTimer():
             return head.mark is not None and head.mark.timer == command.timer
         case WriteSummary():
@@ -224,7 +227,10 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         ports.log.failed("execution_broken", error, namespace=execution.namespace, workflow_id=execution.workflow_id)
         reason = f"the execution cannot be decided: {error!r}"
         try:
-            advance(ports, execution, [WorkflowBroken(op=received.message_id[:8], reason=reason)], is_redelivered=True)
+            broken = WorkflowBroken(op=received.message_id[:8], reason=reason)
+            # A start that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
+            first = [message.event] if isinstance(message.event, WorkflowStarted) else []
+            advance(ports, execution, [*first, broken], is_redelivered=True)
         except Exception as worse:  # not even its end can be written now: the message waits, and stops no other
             ports.log.failed("execution_not_ended", worse, namespace=execution.namespace, workflow_id=execution.workflow_id)
             return False

@@ -7,11 +7,12 @@ namespace's revision stands; reading the revision is the only call that a start 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batuta_core.decider.compile import compile_definition
-from batuta_core.decider.known import DefinitionName, FoundDefinition
+from batuta_core.decider.known import DefinitionName, FoundDefinition, InlineDefinition, Wanted
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import WorkflowTask
 from batuta_core.decider.validate import task_definition_problems, workflow_problems
@@ -24,15 +25,16 @@ from batuta_core.model.names import task_queue_name
 JavascriptCheck = Callable[[str], str | None]  # source -> what is wrong with its syntax, None when nothing is
 
 _NAMESPACES_KEPT = 50
+_KEPT_MAX = 5000  # definitions of a namespace; inline ones may be different each time
 
 
 class Catalog:
     """What was frozen under the present revision of each namespace."""
 
     def __init__(self) -> None:
-        self._kept: LruCache[str, tuple[int, dict[DefinitionName, FoundDefinition]]] = LruCache(_NAMESPACES_KEPT)
+        self._kept: LruCache[str, tuple[int, dict[Wanted, FoundDefinition]]] = LruCache(_NAMESPACES_KEPT)
 
-    def require(self, ports: Ports, namespace: str, wanted: DefinitionName) -> FoundDefinition:
+    def require(self, ports: Ports, namespace: str, wanted: Wanted) -> FoundDefinition:
         """The definition, frozen and stored. Raises WorkflowDefinitionNotFound, in the words of Conductor's start, and what
         ``require_runnable`` raises."""
         revision = ports.definitions.revision(namespace)
@@ -40,20 +42,40 @@ class Catalog:
         if kept is None or kept[0] != revision:
             kept = (revision, {})
             self._kept.put(namespace, kept)
-        if wanted not in kept[1]:
-            registered = ports.definitions.workflow(namespace, wanted.name, wanted.version)
-            if registered is None:
-                shown = "null" if wanted.version is None else wanted.version
-                raise WorkflowDefinitionNotFound(f"No such workflow defined. name={wanted.name}, version={shown}", name=wanted.name)
-            kept[1][wanted] = freeze(ports, namespace, registered)
-        return kept[1][wanted]
+        if wanted in kept[1]:
+            return kept[1][wanted]
+        registered = _inline(ports, namespace, wanted) if isinstance(wanted, InlineDefinition) else _registered(ports, namespace, wanted)
+        found = freeze(ports, namespace, registered)
+        if len(kept[1]) < _KEPT_MAX:
+            kept[1][wanted] = found
+        return found
+
+
+def _registered(ports: Ports, namespace: str, wanted: DefinitionName) -> Mapping[str, Any]:
+    found = ports.definitions.workflow(namespace, wanted.name, wanted.version)
+    if found is None:
+        shown = "null" if wanted.version is None else wanted.version
+        raise WorkflowDefinitionNotFound(f"No such workflow defined. name={wanted.name}, version={shown}", name=wanted.name)
+    return found
+
+
+def _inline(ports: Ports, namespace: str, wanted: InlineDefinition) -> Mapping[str, Any]:
+    """The definition that a task brought along, its workers' queues made. Raises InvalidInput with all its faults in the message."""
+    try:
+        definition = check_workflow(ports, namespace, json.loads(wanted.text), lambda _source: None)
+    except InvalidInput as error:
+        faults = "; ".join(f"{problem.path}: {problem.message}" if problem.path else problem.message for problem in error.problems[:10])
+        raise InvalidInput(f"The inline workflow definition is not valid: {faults or error.message}") from error
+    require_runnable(definition["tasks"])
+    make_queues(ports, namespace, worker_types(definition))
+    return definition
 
 
 def freeze(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> FoundDefinition:
     """Embeds the task definitions and stores the result under its hash; raises what ``require_runnable`` raises."""
     require_runnable(registered["tasks"])
     tasks = ports.definitions.tasks(namespace, definitions.task_names(registered))
-    frozen = definitions.freeze(registered, tasks)
+    frozen = definitions.freeze(registered, tasks, _children_versions(ports, namespace, registered))
     content_hash = definitions.definition_hash(frozen)
     if not ports.cache.stored.get((namespace, content_hash)):
         ports.definitions.put_frozen(namespace, content_hash, frozen)
@@ -61,6 +83,18 @@ def freeze(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> Found
         ports.cache.graphs.put((namespace, content_hash), compile_definition(frozen, content_hash))
         ports.cache.stored.put((namespace, content_hash), True)
     return FoundDefinition(frozen["name"], frozen["version"], content_hash)
+
+
+def _children_versions(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> dict[str, int]:
+    """The latest versions of the children that are named without one: an execution keeps to those that it found at its start. Raises
+    WorkflowDefinitionNotFound in Conductor's words."""
+    found = {}
+    for name in sorted(definitions.unversioned_children(registered)):
+        child = ports.definitions.workflow(namespace, name, None)
+        if child is None:
+            raise WorkflowDefinitionNotFound(f"The Task {name} defined as a sub-workflow has no workflow definition available ", name=name)
+        found[name] = int(child["version"])
+    return found
 
 
 def require_runnable(tasks: Sequence[WorkflowTask]) -> None:
@@ -87,9 +121,16 @@ def make_queues(ports: Ports, namespace: str, task_types: Sequence[str]) -> None
 
 
 def worker_types(definition: Mapping[str, Any]) -> list[str]:
-    """The task types of a definition that workers serve. A task without a name has none until it gets one."""
-    kinds = [(task_type(task["type"]), task) for task, _path in definitions.walk(definition["tasks"]) if task.get("name")]
-    return [kind.wire_type(task) for kind, task in kinds if kind.is_worker and not kind.is_named_late]
+    """The task types of a definition, and of the inline ones in it, that workers serve. A task without a name has none until it gets
+    one."""
+    found = []
+    for task, _path in definitions.walk(definition["tasks"]):
+        kind = task_type(task["type"])
+        if kind.is_worker and not kind.is_named_late and task.get("name"):
+            found.append(kind.wire_type(task))
+        elif kind.runs_child and (inline := definitions.inline_child(task)):
+            found.extend(worker_types(inline))
+    return found
 
 
 # --- registration: whole or not at all
@@ -125,7 +166,8 @@ def register_workflows(
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     now_ms = ports.clock.now_ms()
     for definition in checked:
-        definition["updateTime"] = now_ms
+        is_there = not is_new and ports.definitions.workflow(namespace, definition["name"], definition["version"]) is not None
+        definition["updateTime" if is_there else "createTime"] = now_ms
         make_queues(ports, namespace, worker_types(definition))
     ports.definitions.put_workflows(namespace, checked, is_new=is_new)
     return [definition["name"] for definition in checked]

@@ -1,4 +1,4 @@
-"""Carries out the commands of a committed record: task messages, timers, the failure workflow, the summary, the purge.
+"""Carries out the commands of a committed record: task messages, other executions, timers, the failure workflow, the summary, the purge.
 
 At least once: a crash in between is followed by the same again. Receivers drop repeats by id.
 The summary comes last: where an API call's guard watches over the record, the summary also says that this is done.
@@ -11,15 +11,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from batuta_core.decider.compile import Graph, Node
-from batuta_core.decider.forked import node_of
-from batuta_core.decider.known import Known, Missing
-from batuta_core.decider.view import Reader, task_input_in
-from batuta_core.engine import timers
+from batuta_core.decider.view import task_input_in
+from batuta_core.engine import child, timers
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.fetch import dump_json, fetch, graph_of, read_payload, read_records
+from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import (
+    ArmTimer,
+    ChildCommand,
+    Command,
+    EnqueueTask,
+    Purge,
+    StartChild,
+    StartFailureWorkflow,
+    WriteSummary,
+)
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
@@ -31,9 +38,10 @@ from batuta_core.model.record import Head, OpenTask, Record
 def open_commands(head: Head) -> tuple[Command, ...]:
     """What ``head`` still relies on: dispatched again whenever it is not certain that it was."""
     tasks = [EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms) for task in head.open.values() if _is_queued(task)]
+    children = [StartChild(place=task.place, ref=task.ref, definition=task.child) for task in head.open.values() if task.child]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
     last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
-    return (*tasks, *timer, *last)
+    return (*tasks, *children, *head.stops, *timer, *last)
 
 
 def _is_queued(task: OpenTask) -> bool:
@@ -47,6 +55,7 @@ def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Ite
     """
     wanted = list(dict.fromkeys(commands))
     _enqueue(ports, execution, newest, [command for command in wanted if isinstance(command, EnqueueTask)])
+    child.send(ports, execution, newest, [command for command in wanted if isinstance(command, ChildCommand)])
     for command in wanted:
         if isinstance(command, ArmTimer) and newest.head.mark and newest.head.mark.timer == command.timer:
             timers.arm(ports, execution, command.timer, command.due_ms)
@@ -82,13 +91,12 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
     for task in tasks:
         node = nodes[task.ref]
-        message, text = _fitting(
-            ports, task_message(ports, execution, newest.head, graph, node, task, records[task.place.rerun or task.place.record])
-        )
+        scheduled = records[task.place.rerun or task.place.record]
+        text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, scheduled))
         if node.type.system_queue:
             queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
             continue
-        queue = task_queue_name(ports.stage, execution.namespace, node.queue, message.domain or "")
+        queue = task_queue_name(ports.stage, execution.namespace, node.queue, task.domain)
         delay_s = min(max(-(-(task.due_ms - now_ms) // 1000), 0), timers.SQS_DELAY_MAX_S) if task.due_ms else 0
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
@@ -97,37 +105,24 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
         except QueueMissing as error:
             missing = [task for task, _outgoing in messages]
             if all(is_named_late(task, nodes[task.ref], graph) for task in missing):
-                wanted = [WantedQueue(nodes[task.ref].queue, task.place, task.sends) for task in missing]
+                wanted = [WantedQueue(nodes[task.ref].queue, task.domain, task.place, task.sends) for task in missing]
                 timers.want_queues(ports, execution, newest.seq, wanted)
             else:
                 _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
 
 
-def open_nodes(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph, tasks: Iterable[OpenTask]) -> dict[str, Node]:
-    """The nodes of open tasks, by reference name; those of dynamic forks from the records of the forks."""
-    found: dict[str, Node] = {}
-    known = Known(records={newest.seq: newest})
-    for task in tasks:
-        while task.ref not in found:
-            try:
-                found[task.ref] = node_of(task, graph, Reader(known))
-            except Missing as missing:
-                known = fetch(ports, execution, known, missing.needs)
-    return found
-
-
 def is_named_late(task: OpenTask, node: Node, graph: Graph) -> bool:
     """Whether nobody knew the task's type, and so its queue, when the definition was registered."""
-    return bool(task.task_name) or graph.nodes.get(task.ref) is not node
+    return bool(task.task_name or task.domain) or graph.nodes.get(task.ref) is not node
 
 
-def _fitting(ports: Ports, message: TaskMessage) -> tuple[TaskMessage, str]:
-    """The message and its text. What SQS wants escaped can take six times its size; such an input goes by reference."""
+def _fitting(ports: Ports, message: TaskMessage) -> str:
+    """The message's text. What SQS wants escaped can take six times its size; such an input goes by reference."""
     text = message.to_text()
     if len(text) > MESSAGE_MAX_BYTES // 4 and len(text.encode()) > MESSAGE_MAX_BYTES:
         message = replace(message, input=ports.payloads.put(message.execution, dump_json(message.input)))
         text = message.to_text()
-    return message, text
+    return text
 
 
 def _refuse(ports: Ports, execution: ExecutionId, tasks: Sequence[OpenTask], reason: str) -> None:
@@ -165,6 +160,7 @@ def task_message(
         call=task.calls,
         send=task.sends,
         iteration=task.iteration,
+        domain=task.domain or None,
         timeout_s=limits.task_ms // 1000,
         response_timeout_s=limits.response_ms // 1000,
         total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
@@ -189,6 +185,7 @@ def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched:
         ended_ms=head.ended_ms,
         correlation_id=about.correlation_id,
         request_id=about.request_id,
+        parent_workflow_id=about.parent.workflow_id if about.parent else None,
         trigger=about.trigger,
         priority=about.priority,
         reason=head.reason,

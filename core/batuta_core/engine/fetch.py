@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from batuta_core.decider.compile import Graph, compile_definition
+from batuta_core.decider.compile import Graph, Node, compile_definition
 from batuta_core.decider.decide import Decision, decide
-from batuta_core.decider.known import Known, Needs, NotStartable
+from batuta_core.decider.forked import node_of
+from batuta_core.decider.known import Known, Missing, Needs, NotStartable
+from batuta_core.decider.view import Reader
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
 from batuta_core.model.event import (
+    ChildEnded,
     Event,
+    StoppedByParent,
     TaskUpdated,
     VariablesUpdated,
     WorkflowRerun,
@@ -23,7 +27,7 @@ from batuta_core.model.event import (
 )
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
-from batuta_core.model.record import Record
+from batuta_core.model.record import OpenTask, Record
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
 _ROUNDS_MAX = 50
@@ -120,7 +124,7 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
         content_hash = restarts[0] if restarts else newest.head.definition
     else:
         first = events[0]
-        if not isinstance(first, WorkflowStarted):
+        if not isinstance(first, WorkflowStarted | StoppedByParent):
             raise ValueError(f"an execution begins with {type(first).__name__}")
         content_hash = first.definition
     graph = graph_of(ports, execution.namespace, content_hash)
@@ -154,7 +158,24 @@ def fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> K
     if names := needs.task_definitions:
         registered = ports.definitions.tasks(execution.namespace, names)
         tasks = {**tasks, **{name: registered.get(name) for name in names}}
-    return Known(records, payloads, definitions, scripts, tasks)
+    polls = dict(known.polls)
+    for task_type in sorted({wanted.task_type for wanted in needs.polls}):
+        seen = {poll.domain: poll.at_ms for poll in ports.definitions.polls(execution.namespace, task_type)}
+        polls.update((wanted, seen.get(wanted.domain, 0)) for wanted in needs.polls if wanted.task_type == task_type)
+    return Known(records, payloads, definitions, scripts, tasks, polls)
+
+
+def open_nodes(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph, tasks: Iterable[OpenTask]) -> dict[str, Node]:
+    """The nodes of open tasks, by reference name; those of dynamic forks from the records of the forks."""
+    found: dict[str, Node] = {}
+    known = Known(records={newest.seq: newest})
+    for task in tasks:
+        while task.ref not in found:
+            try:
+                found[task.ref] = node_of(task, graph, Reader(known))
+            except Missing as missing:
+                known = fetch(ports, execution, known, missing.needs)
+    return found
 
 
 # --- payloads of records
@@ -214,4 +235,4 @@ def _event_with(event: Event, slot: Callable[[Any], Any]) -> Event:
         return replace(event, input=slot(event.input), task_input=slot(event.task_input))
     if isinstance(event, VariablesUpdated):
         return replace(event, variables=slot(event.variables))
-    return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated) else event
+    return replace(event, output=slot(event.output)) if isinstance(event, TaskUpdated | ChildEnded) else event

@@ -16,8 +16,7 @@ from typing import Any
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
 from batuta_core.engine import operate, timers, wire
-from batuta_core.engine.dispatch import open_nodes
-from batuta_core.engine.fetch import graph_of, read_payload, read_records
+from batuta_core.engine.fetch import graph_of, open_nodes, read_payload, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES

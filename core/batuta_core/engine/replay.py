@@ -13,12 +13,14 @@ from typing import Any
 from batuta_core.decider.compile import Graph, compile_definition
 from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.forked import forked_tasks
-from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable
+from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable, PolledQueue, Wanted
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
+from batuta_core.decider.tasks.registry import task_type
+from batuta_core.decider.tasks.starting import StartingTask, Unreadable
 from batuta_core.engine.fetch import read_payload, with_slots
 from batuta_core.engine.operate import not_found
 from batuta_core.engine.ports import NoScripts, Ports, Scripts
-from batuta_core.model.command import StartFailureWorkflow
+from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
 from batuta_core.model.error import InvalidInput, NewerSchema
 from batuta_core.model.names import ExecutionId
@@ -132,9 +134,10 @@ def _again(
         known = Known(
             {**known.records, **{number: records[number] for number in answer.records}},
             {**known.payloads, **{ref.key: exported.payloads[ref.key] for ref in answer.payloads}},
-            {**known.definitions, **{wanted: _definition(expected, wanted) for wanted in answer.definitions}},
+            {**known.definitions, **{wanted: _definition(graph, records, expected, wanted) for wanted in answer.definitions}},
             {**known.scripts, **{script: scripts.run([script])[0] for script in answer.scripts}},
             {**known.task_definitions, **{name: _task_definition(_whole(exported, expected), name) for name in answer.task_definitions}},
+            {**known.polls, **{queue: _polled_ms(expected, queue) for queue in answer.polls}},
         )
     if answer.record is None:
         return None
@@ -142,12 +145,37 @@ def _again(
     return _whole(exported, found)
 
 
-def _definition(expected: Record, wanted: DefinitionName) -> FoundDefinition | NotStartable:
-    """As it was then: the record's commands name what was found, and its output says why nothing was."""
+def _definition(graph: Graph, records: Mapping[int, Record], expected: Record, wanted: Wanted) -> FoundDefinition | NotStartable:
+    """As it was then: the record's commands name what was found; its tasks, or its output, say why nothing was."""
     for command in expected.commands:
-        if isinstance(command, StartFailureWorkflow) and command.name == wanted.name:
+        if isinstance(command, StartChild) and command.wanted == wanted.key:
+            return FoundDefinition("", 0, command.definition)  # of a child only the hash is read
+    for command in expected.commands:
+        if isinstance(command, StartFailureWorkflow) and isinstance(wanted, DefinitionName) and command.name == wanted.name:
             return FoundDefinition(command.name, command.version, command.definition)
-    return NotStartable(str(expected.output[FAILURE_WORKFLOW_KEY]).partition("reason: ")[2])
+    reason = _refusal(graph, records, expected, wanted)
+    return NotStartable(str(expected.output[FAILURE_WORKFLOW_KEY]).partition("reason: ")[2] if reason is None else reason)
+
+
+def _refusal(graph: Graph, records: Mapping[int, Record], expected: Record, wanted: Wanted) -> str | None:
+    """Why the task that asked for ``wanted`` failed in that record; None when no task asked."""
+    refused = {change.number: change.fields["reason"] for change in expected.changes if change.fields.get("reason")}
+    for record in records.values():
+        for change in record.changes:
+            if change.is_new and change.number in refused:
+                node = graph.nodes.get(change.fields["ref"])
+                kind = node.type if node else task_type(change.fields["task_type"])
+                try:
+                    if isinstance(kind, StartingTask) and kind.request(change.input).wanted == wanted:
+                        return str(refused[change.number])
+                except Unreadable:
+                    continue
+    return None
+
+
+def _polled_ms(expected: Record, queue: PolledQueue) -> int:
+    """As it was then: a record's tasks show the domain that was chosen."""
+    return expected.at_ms if any(change.fields.get("domain") == queue.domain for change in expected.changes) else 0
 
 
 def _task_definition(expected: Record, name: str) -> Mapping[str, Any] | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from batuta_core.engine.catalog import make_queues, worker_types
-from batuta_core.engine.dispatch import dispatch, open_commands, open_nodes
-from batuta_core.engine.fetch import graph_of
+from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.fetch import graph_of, open_nodes
 from batuta_core.engine.ports import Ports, QueueMissing, QueueSize
 from batuta_core.engine.search import Search, find
 from batuta_core.model.command import EnqueueTask

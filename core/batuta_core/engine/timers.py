@@ -88,7 +88,9 @@ def fire(ports: Ports, incoming: Sequence[Incoming], note: Callable[[TimerMessag
         note(message)
         event: Inbound
         if message.wanted:
-            ports.queues.ensure_task_queue(task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type))
+            ports.queues.ensure_task_queue(
+                task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type, message.wanted.domain)
+            )
             event = QueueMade(place=message.wanted.place, op=received.message_id, send=message.wanted.send)
         elif message.due_ms:
             event = TimerFired(timer=message.record, due_ms=message.due_ms)

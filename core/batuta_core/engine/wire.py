@@ -8,7 +8,7 @@ from typing import Any
 
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.forked import forked_tasks, named
-from batuta_core.decider.loop import LoopOutput
+from batuta_core.decider.loop import resolved
 from batuta_core.engine.ports import Summary
 from batuta_core.model.definition import read_workflow_task
 from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
@@ -59,6 +59,7 @@ def _bare(ref: str, task: TaskExecution) -> Mapping[str, Any]:
 def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, resolve: Resolve) -> dict[str, Any]:
     """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
     is_worker = node.type.is_worker
+    output = resolved(task.output, resolve)
     waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
     return {
         "taskType": task.task_type,
@@ -83,7 +84,7 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
         "workflowType": workflow.name,
         "taskId": task.task_id,
         "callbackAfterSeconds": task.callback_after_s,
-        "outputData": task.output.resolved(resolve) if isinstance(task.output, LoopOutput) else resolve(task.output) or {},
+        "outputData": output,
         "workflowTask": node.task,
         "rateLimitPerFrequency": 0,
         "rateLimitFrequencyInSeconds": 1,
@@ -100,8 +101,14 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
             domain=task.domain,
             retriedTaskId=task.retried_task_id,
             taskDefinition=node.task.get("taskDefinition"),
+            subWorkflowId=_child_id(output),
         ),
     }
+
+
+def _child_id(output: Mapping[str, Any]) -> str | None:
+    found = output.get("subWorkflowId")
+    return found if isinstance(found, str) else None
 
 
 def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:

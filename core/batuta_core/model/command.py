@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.event import TaskPlace
+from batuta_core.model.execution import WorkflowStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,65 @@ class StartFailureWorkflow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartChild:
+    """Start the execution that the task asks for, with what the task's input says. ``wanted`` is the key of what the definition was
+    found by, for a replay."""
+
+    place: TaskPlace
+    ref: str
+    definition: str  # content hash
+    wanted: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        out = {"c": "child", "task": self.place.to_list(), "ref": self.ref, "def": self.definition}
+        if self.wanted:
+            out["of"] = self.wanted
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StartChild:
+        return cls(place=TaskPlace(*data["task"]), ref=data["ref"], definition=data["def"], wanted=data.get("of", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopChild:
+    """End that life of the child that ran for the task. It stays in the head until that life's end is heard."""
+
+    place: TaskPlace
+    definition: str  # content hash
+    life: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"c": "stop", "task": self.place.to_list(), "def": self.definition}
+        if self.life != 1:
+            out["life"] = self.life
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StopChild:
+        return cls(place=TaskPlace(*data["task"]), definition=data["def"], life=data.get("life", 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellParent:
+    """Tell the task that this execution runs for how this life ended: as ``record`` says."""
+
+    status: WorkflowStatus
+    record: int
+    life: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"c": "tell", "s": self.status.value, "rec": self.record}
+        if self.life != 1:
+            out["life"] = self.life
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TellParent:
+        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSummary:
     """Bring the summary item, which the search indexes read, to what the head says."""
 
@@ -92,11 +152,15 @@ class Purge:
         return cls()
 
 
-Command = EnqueueTask | ArmTimer | StartFailureWorkflow | WriteSummary | Purge
+ChildCommand = StartChild | StopChild | TellParent
+Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | WriteSummary | Purge
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "enqueue": EnqueueTask.from_dict,
     "arm": ArmTimer.from_dict,
+    "child": StartChild.from_dict,
+    "stop": StopChild.from_dict,
+    "tell": TellParent.from_dict,
     "failure": StartFailureWorkflow.from_dict,
     "summary": WriteSummary.from_dict,
     "purge": Purge.from_dict,

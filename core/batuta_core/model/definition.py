@@ -116,8 +116,29 @@ def task_names(definition: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(task["name"] for task, _path in walk(definition["tasks"]) if _wants_definition(task))
 
 
-def freeze(definition: Mapping[str, Any], task_definitions: Mapping[str, Mapping[str, Any]]) -> Json:
-    """A copy in which every task carries its task definition: its own, else the registered one, else one made for it.
+def inline_child(task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The definition that a SUB_WORKFLOW brings along; one given as an expression is known only when it runs."""
+    found = task.get("subWorkflowParam", {}).get("workflowDefinition")
+    return found if isinstance(found, dict) else None
+
+
+def _child_without_version(task: Mapping[str, Any]) -> str | None:
+    param = task.get("subWorkflowParam", {}) if task["type"] == "SUB_WORKFLOW" else {}
+    is_latest = bool(param) and "version" not in param and inline_child(task) is None
+    return str(param.get("name", "null")) if is_latest else None
+
+
+def unversioned_children(definition: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the children whose latest version ``freeze`` wants."""
+    names = (_child_without_version(task) for task, _path in walk(definition["tasks"]))
+    return frozenset(name for name in names if name is not None)
+
+
+def freeze(
+    definition: Mapping[str, Any], task_definitions: Mapping[str, Mapping[str, Any]], versions: Mapping[str, int] | None = None
+) -> Json:
+    """A copy in which every task carries its task definition: its own, else the registered one, else one made for it. A child named
+    without a version gets that of ``versions``.
 
     What an execution pins is this, so that registering a definition anew changes nothing that runs.
     """
@@ -130,6 +151,9 @@ def freeze(definition: Mapping[str, Any], task_definitions: Mapping[str, Mapping
         if "taskDefinition" not in task:
             registered = task_definitions.get(task["name"]) if _wants_definition(task) else None
             frozen["taskDefinition"] = _ad_hoc_definition(task) if registered is None else dict(registered)
+        child = _child_without_version(task)
+        if versions and child is not None and child in versions:
+            frozen["subWorkflowParam"] = {**task["subWorkflowParam"], "version": versions[child]}
         return frozen
 
     return {**definition, "tasks": freeze_all(definition["tasks"])}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from batuta_core.model.execution import TaskStatus
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import get_slot, put_slot
 
 
@@ -33,6 +33,18 @@ class TaskPlace(NamedTuple):
 
     def to_list(self) -> list[int]:
         return [self.record, self.nth, self.rerun] if self.rerun else [self.record, self.nth]
+
+
+class ParentTask(NamedTuple):
+    """A task of another execution, by its execution and its place there."""
+
+    workflow_id: str
+    record: int
+    nth: int
+
+    @property
+    def place(self) -> TaskPlace:
+        return TaskPlace(self.record, self.nth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +66,9 @@ class WorkflowStarted:
     task_to_domain: Mapping[str, str] = field(default_factory=dict)
     failed_workflow_id: str | None = None  # this is the failure workflow of that execution
     retention_s: int = 0  # 0: kept until somebody deletes it
+    parent: ParentTask | None = None  # this is the child that runs for that task
+    starter: ParentTask | None = None  # that task asked for it, and is told once it has begun
+    depth: int = 0  # how many parents it has above it
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "started", "op": self.op, "def": self.definition, "name": self.name, "ver": self.version}
@@ -68,6 +83,9 @@ class WorkflowStarted:
             ("domains", dict(self.task_to_domain)),
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
+            ("parent", list(self.parent or ())),
+            ("starter", list(self.starter or ())),
+            ("deep", self.depth),
         ):
             if value:
                 out[key] = value
@@ -93,6 +111,9 @@ class WorkflowStarted:
             task_to_domain=data.get("domains", {}),
             failed_workflow_id=data.get("of"),
             retention_s=data.get("keep", 0),
+            parent=ParentTask(*data["parent"]) if "parent" in data else None,
+            starter=ParentTask(*data["starter"]) if "starter" in data else None,
+            depth=data.get("deep", 0),
         )
 
 
@@ -267,7 +288,7 @@ class QueueMade:
     send: int
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "queue_made", "task": list(self.place), "op": self.op, "send": self.send}
+        return {"e": "queue_made", "task": self.place.to_list(), "op": self.op, "send": self.send}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> QueueMade:
@@ -435,6 +456,98 @@ class WorkflowRerun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChildBegan:
+    """The execution that a START_WORKFLOW asked for is there."""
+
+    place: TaskPlace
+    workflow_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "child_began", "task": self.place.to_list(), "wf": self.workflow_id}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChildBegan:
+        return cls(place=TaskPlace(*data["task"]), workflow_id=data["wf"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildEnded:
+    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it."""
+
+    place: TaskPlace
+    status: WorkflowStatus
+    life: int = 1
+    output: Any = None  # the task's, the child's id included
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"e": "child_ended", "task": self.place.to_list(), "s": self.status.value}
+        if self.life != 1:
+            out["life"] = self.life
+        if self.output is not None:
+            put_slot(out, "out", self.output)
+        if self.reason is not None:
+            out["why"] = self.reason
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChildEnded:
+        return cls(
+            place=TaskPlace(*data["task"]),
+            status=WorkflowStatus(data["s"]),
+            life=data.get("life", 1),
+            output=get_slot(data, "out"),
+            reason=data.get("why"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedByParent:
+    """The task that this execution runs for is over, so ``life`` of it is to end. It says all that record 1 needs: where the stop comes
+    before the start, it begins the journal of a child that never runs, and the late start finds that."""
+
+    op: str
+    parent: ParentTask
+    definition: str  # content hash
+    name: str
+    version: int
+    life: int = 1
+    reason: str | None = None
+    correlation_id: str | None = None
+    retention_s: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "e": "stopped",
+            "op": self.op,
+            "parent": list(self.parent),
+            "def": self.definition,
+            "name": self.name,
+            "ver": self.version,
+        }
+        if self.life != 1:
+            out["life"] = self.life
+        for key, value in (("why", self.reason), ("corr", self.correlation_id), ("keep", self.retention_s)):
+            if value:
+                out[key] = value
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StoppedByParent:
+        return cls(
+            op=data["op"],
+            parent=ParentTask(*data["parent"]),
+            definition=data["def"],
+            name=data["name"],
+            version=data["ver"],
+            life=data.get("life", 1),
+            reason=data.get("why"),
+            correlation_id=data.get("corr"),
+            retention_s=data.get("keep", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSkipped:
     """A task that the flow has not reached is stepped over when it does."""
 
@@ -483,7 +596,18 @@ class CallbacksReset:
 Revival = WorkflowRetried | WorkflowRestarted | WorkflowRerun
 Operation = Revival | WorkflowPaused | WorkflowResumed | TaskSkipped | VariablesUpdated | CallbacksReset
 TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade
-Event = WorkflowStarted | TaskEvent | TimerFired | WorkflowTerminated | WorkflowRemoved | WorkflowBroken | Operation
+ChildEvent = ChildBegan | ChildEnded
+Event = (
+    WorkflowStarted
+    | TaskEvent
+    | ChildEvent
+    | StoppedByParent
+    | TimerFired
+    | WorkflowTerminated
+    | WorkflowRemoved
+    | WorkflowBroken
+    | Operation
+)
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "started": WorkflowStarted.from_dict,
@@ -495,6 +619,9 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "task_undeliverable": TaskUndeliverable.from_dict,
     "queue_made": QueueMade.from_dict,
     "timer_fired": TimerFired.from_dict,
+    "child_began": ChildBegan.from_dict,
+    "child_ended": ChildEnded.from_dict,
+    "stopped": StoppedByParent.from_dict,
     "terminated": WorkflowTerminated.from_dict,
     "removed": WorkflowRemoved.from_dict,
     "broken": WorkflowBroken.from_dict,

@@ -195,6 +195,7 @@ class WantedQueue(NamedTuple):
     """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet."""
 
     task_type: str
+    domain: str
     place: TaskPlace
     send: int
 
@@ -257,7 +258,7 @@ class TimerMessage:
         if self.due_ms:
             out["due"] = self.due_ms
         if self.wanted:
-            out["queue"] = [self.wanted.task_type, list(self.wanted.place), self.wanted.send]
+            out["queue"] = [self.wanted.task_type, self.wanted.domain, self.wanted.place.to_list(), self.wanted.send]
         return _dump(out)
 
     @classmethod
@@ -267,8 +268,8 @@ class TimerMessage:
         try:
             wanted = None
             if "queue" in data:
-                task_type, place, send = data["queue"]
-                wanted = WantedQueue(str(task_type), TaskPlace(*map(int, place)), int(send))
+                task_type, domain, place, send = data["queue"]
+                wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send))
             execution = ExecutionId(data["ns"], data["wf"])
             return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted)
         except (KeyError, TypeError, ValueError) as error:

@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from batuta_core.model.command import Command, command_from_dict
+from batuta_core.model.command import Command, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.event import Event, TaskPlace, event_from_dict
+from batuta_core.model.event import Event, ParentTask, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import get_slot, put_slot
 
@@ -109,7 +109,10 @@ class OpenTask:
     is_over: bool = False  # a loop: the flow has come to the end of its body
     task_name: str = ""  # of a DYNAMIC task: what its input said
     fork: TaskPlace | None = None  # the dynamic fork that made it, or that it joins
+    domain: str = ""  # of the workers that are to run it
     reads: tuple[str, ...] = ()  # a join of a dynamic fork: whose outputs the branches' inputs read
+    child: str = ""  # another execution runs for this task: its definition's content hash
+    life: int = 1  # the life of the child that counts, named by the child's record that began it
 
     @property
     def shown_ref(self) -> str:
@@ -149,12 +152,16 @@ class OpenTask:
             ("nm", self.task_name),
             ("fk", self.fork.to_list() if self.fork else None),
             ("rd", list(self.reads)),
+            ("do", self.domain),
             ("re", self.place.rerun),
+            ("ch", self.child),
         ):
             if value:
                 rest[key] = value
         if self.is_over:
             rest["over"] = 1
+        if self.life != 1:
+            rest["li"] = self.life
         if self.sent_ms and self.sent_ms == self.scheduled_ms:
             rest["sent"] = 0
         if self.is_leased:
@@ -195,6 +202,9 @@ class OpenTask:
             task_name=get("nm", ""),
             fork=TaskPlace(*rest["fk"]) if "fk" in rest else None,
             reads=tuple(get("rd", ())),
+            domain=get("do", ""),
+            child=get("ch", ""),
+            life=get("li", 1),
         )
 
 
@@ -218,6 +228,8 @@ class About:
     task_to_domain: Mapping[str, str] = field(default_factory=dict)
     failed_workflow_id: str | None = None
     retention_s: int = 0
+    parent: ParentTask | None = None
+    depth: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -228,6 +240,8 @@ class About:
             ("domains", dict(self.task_to_domain)),
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
+            ("parent", list(self.parent or ())),
+            ("deep", self.depth),
         ):
             if value:
                 out[key] = value
@@ -245,6 +259,8 @@ class About:
             task_to_domain=data.get("domains", {}),
             failed_workflow_id=data.get("of"),
             retention_s=data.get("keep", 0),
+            parent=ParentTask(*data["parent"]) if "parent" in data else None,
+            depth=data.get("deep", 0),
         )
 
 
@@ -269,6 +285,8 @@ class Head:
     failed_refs: tuple[str, ...] = ()
     tolerated: tuple[Tolerated, ...] = ()
     last: tuple[Command, ...] = ()  # an ended execution's last commands
+    stops: tuple[StopChild, ...] = ()  # whatever the status: children told to end whose end has not been heard
+    stops_ms: int = 0  # when the first of the stops was last sent
     guards: tuple[int, int] = (0, 0)  # the last record that has a guard, after the one before it
     burst: tuple[int, int] = (0, 0)  # a minute (epoch), and how many records of our own making it has seen
     has_forked: bool = False  # a dynamic fork has run: the next one names its branches otherwise
@@ -305,6 +323,8 @@ class Head:
             ("passed", list(self.passed)),
             ("todo", [[ref, list(hidden)] for ref, hidden in self.todo]),
             ("held", [_held_list(item) for item in self.held]),
+            ("stops", [command.to_dict() for command in self.stops]),
+            ("ts", self.stops_ms),
         ):
             if value:
                 out[key] = value
@@ -339,11 +359,13 @@ class Head:
             failed_refs=tuple(get("failed", ())),
             tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
             last=tuple(command_from_dict(item) for item in get("last", ())),
+            life=get("life", 0),
+            stops=tuple(StopChild.from_dict(item) for item in get("stops", ())),
+            stops_ms=get("ts", 0),
             guards=_pair(get("guards", (0, 0))),
             burst=_pair(get("burst", (0, 0))),
             has_forked="forked" in data,
             input_record=get("inrec", 0),
-            life=get("life", 0),
             skipped={ref: Ended(*item) for ref, item in get("skip", {}).items()},
             passed=tuple(get("passed", ())),
             todo=tuple((ref, tuple(hidden)) for ref, hidden in get("todo", ())),

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from batuta_core.engine import operate, query, requeue, wire
+from batuta_core.engine import signal as signals
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.poll import poll
 from batuta_core.engine.ports import PollData, Ports
@@ -145,7 +146,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
             return is_blocked(ports, execution, newest, (), graph.is_wait)
 
         is_in_time = wait_until(ports, execution, is_reached, timeout_ms)
-        return json_response(wire.run_json(query.workflow_json(ports, execution), None, is_timed_out=not is_in_time))
+        return json_response(wire.run_json(query.workflow_json(ports, execution), ports.ids.workflow_id(), is_timed_out=not is_in_time))
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
     def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:
@@ -161,9 +162,7 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
         return json_response(query.workflow_json(ports, execution))
 
     def _signal(execution: ExecutionId, status: str) -> str | None:
-        report = _report(status)
-        graph = graph_of(ports, execution.namespace, operate.require_newest(ports, execution).head.definition)
-        return operate.signal(ports, execution, report, graph.is_wait)
+        return signals.signal(ports, execution, _report(status))
 
 
 def _update(ports: Ports, body: TaskResultBody, *, is_shown: bool = True) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
@@ -22,6 +23,7 @@ from batuta_server.api.request import current, empty_response, json_response, no
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import StartWorkflowBody, read_body
 
+_CORRELATED_MAX = 100  # each is a search of its own
 _WAIT_DEFAULT_S = 10  # Conductor's waitForSeconds
 
 
@@ -55,7 +57,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         refs = [ref.strip() for ref in request.text("waitUntilTaskRef").split(",") if ref.strip()]
         is_reached = wait_until(ports, execution, _blocking(ports, execution, refs), min(wait_s * 1000, WAIT_MAX_MS))
         shown = query.workflow_json(ports, execution)
-        return json_response(wire.run_json(shown, request.text("requestId") or None, is_timed_out=not is_reached))
+        return json_response(wire.run_json(shown, request.text("requestId") or ports.ids.workflow_id(), is_timed_out=not is_reached))
 
     @app.route("/api/workflow/running/<name>", "GET")
     def list_running(name: str) -> Response[str]:
@@ -73,11 +75,16 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/<name>/correlated/<correlation_id>", "GET")
     def list_correlated(name: str, correlation_id: str) -> Response[str]:
-        request = current()
-        page = ports.summaries.find(SummaryQuery(namespace=request.namespace, correlation_id=correlation_id, limit=100))
-        is_wanted: Callable[[WorkflowStatus], bool] = lambda status: request.flag("includeClosed") or status is WorkflowStatus.RUNNING  # noqa: E731
-        chosen = [summary for summary in page.summaries if summary.name == name and is_wanted(summary.status)]
-        return json_response([query.workflow_json(ports, summary.execution, has_tasks=request.flag("includeTasks")) for summary in chosen])
+        return json_response(_correlated(ports, name, correlation_id))
+
+    @app.route("/api/workflow/<name>/correlated", "POST")
+    def list_correlated_of_each(name: str) -> Response[str]:
+        wanted = current().json()
+        if not isinstance(wanted, list) or not all(isinstance(item, str) for item in wanted):
+            raise InvalidInput("The body is a list of correlation ids.")
+        if len(wanted) > _CORRELATED_MAX:
+            raise InvalidInput(f"There are {len(wanted)} correlation ids, the limit is {_CORRELATED_MAX}: ask for fewer at a time.")
+        return json_response({item: _correlated(ports, name, item) for item in dict.fromkeys(wanted)})
 
     @app.route("/api/workflow/<workflow_id>/tasks", "GET")
     def list_tasks(workflow_id: str) -> Response[str]:
@@ -138,6 +145,14 @@ def add_routes(app: Resolver, ports: Ports) -> None:
             priority=request.number("priority", 0),
         )
         return text_response(start(body, ports, syntax_error))
+
+
+def _correlated(ports: Ports, name: str, correlation_id: str) -> list[dict[str, Any]]:
+    request = current()
+    page = ports.summaries.find(SummaryQuery(namespace=request.namespace, correlation_id=correlation_id, limit=100))
+    is_wanted: Callable[[WorkflowStatus], bool] = lambda status: request.flag("includeClosed") or status is WorkflowStatus.RUNNING  # noqa: E731
+    chosen = [summary for summary in page.summaries if summary.name == name and is_wanted(summary.status)]
+    return [query.workflow_json(ports, summary.execution, has_tasks=request.flag("includeTasks")) for summary in chosen]
 
 
 def _start(ports: Ports, request: StartRequest) -> str:

@@ -37,7 +37,7 @@ class ExclusiveJoin(TaskType):
         step.has_news = True
 
     def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
-        refs = [ref for ref in self.looks_at(node.task) if ref != node.ref]
+        refs = [ref for ref in self.looks_at(node.task) if ref != node.ref and ref not in step.skipped]
         for ref in refs:
             if has_ended(step, node, ref):
                 (found,) = step.tasks([ref])

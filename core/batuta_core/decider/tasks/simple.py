@@ -27,5 +27,5 @@ def schedule(step: Step, node: Node, task_input: Any, **fields: Any) -> None:
     """Makes a worker's task; ``fields`` are more of its OpenTask."""
     delay_s = 0 if node.ref in step.anew else node.start_delay_s  # a user's retry or rerun does not wait
     due_ms = step.now_ms + delay_s * 1000 if delay_s else 0
-    task = step.new_task(node, due_ms=due_ms, delay_s=delay_s, **fields)
+    task = step.new_task(node, due_ms=due_ms, delay_s=delay_s, domain=step.domain_of(node), **fields)
     step.open_task(node, step.enqueue(task), task_input)

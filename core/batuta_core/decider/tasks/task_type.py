@@ -31,6 +31,8 @@ class TaskType:
     is_fork: ClassVar[bool] = False  # it begins branches, and the JOIN behind it
     is_loop: ClassVar[bool] = False  # what is inside of it is run again and again
     is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
+    is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
+    runs_child: ClassVar[bool] = False  # what runs for it ends with it
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         """What Conductor refuses at registration (reference section 1.4). ``path`` leads to ``task``."""
@@ -60,6 +62,11 @@ class TaskType:
         """Conductor's taskDefName of the running task."""
         return str(task["name"])
 
+    def input_parameters(self, task: WorkflowTask) -> Mapping[str, Any]:
+        """What the running task's input is made from."""
+        found: Mapping[str, Any] = task["inputParameters"]
+        return found
+
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         """The flow has reached ``node``: make its task, or finish it at once and go on. The task's input does not see the
         tasks in ``hidden``."""
@@ -72,3 +79,12 @@ class TaskType:
 
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The moment that an open task of this type waits for (``OpenTask.due_ms``) has come."""
+
+    def again(self, step: Step, node: Node, failed: OpenTask, attempt: OpenTask, extra: Mapping[str, Any]) -> None:
+        """Adds the attempt that follows a failed one, its input evaluated afresh, with ``extra`` fields for the view."""
+        task_input = step.old_input(failed.number, failed.place) if step.is_beside(node) else step.inputs(node)
+        step.open_task(node, step.enqueue(attempt), task_input, extra)
+
+    def deliver(self, step: Step, node: Node, task: OpenTask) -> None:
+        """The task's message is due: its delay was too long for SQS, or it gets too old."""
+        step.keep(node, step.enqueue(task))

@@ -7,7 +7,7 @@ from typing import Any
 
 from batuta_core.decider.compile import compile_definition
 from batuta_core.decider.decide import Decision, decide
-from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, Needs, NotStartable
+from batuta_core.decider.known import FoundDefinition, Known, Needs, NotStartable, Wanted
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.command import Command, EnqueueTask
@@ -35,7 +35,7 @@ class Play:
         *tasks: Json,
         task_definitions: Sequence[Json] = (),
         task_input: Json | None = None,
-        definitions: Mapping[DefinitionName, FoundDefinition | NotStartable] | None = None,
+        definitions: Mapping[Any, FoundDefinition | NotStartable] | None = None,
         started: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
@@ -45,7 +45,7 @@ class Play:
         self.now_ms = BEGIN_MS
         self.records: list[Record] = []
         self.asked: list[Needs] = []
-        self._definitions = definitions or {}
+        self._definitions: Mapping[Wanted, FoundDefinition | NotStartable] = definitions or {}
         about = {"op": "start", "definition": self.graph.hash, "name": "w", "version": 1, "input": task_input or {}, **(started or {})}
         self.decide(WorkflowStarted(**about))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.core.engine.server import Server, simple
+from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import operate
 from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.poll import poll
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
@@ -164,3 +165,28 @@ def test_a_purge_leaves_a_tombstone_and_nothing_else() -> None:
     assert [(record.seq, record.head.status.value) for record in records] == [(3, "REMOVED")]
     assert server.world.payloads.objects == {}
     assert (server.world.logs.lines(execution), server.world.summaries.get(execution)) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "active", "chosen"),
+    [
+        ({"a": "d1"}, [], "d1"),
+        ({"*": "d1"}, [], "d1"),
+        ({"*": "d1", "a": "d2"}, [], "d2"),
+        ({"a": "NO_DOMAIN"}, [], ""),
+        ({"a": "d1, d2 ,d3"}, [], "d3"),
+        ({"a": "d1,d2,d3"}, ["d2"], "d2"),
+        ({"a": "d1,NO_DOMAIN"}, [], ""),
+        ({"a": "d1,NO_DOMAIN"}, ["d1"], "d1"),
+        ({"b": "d1"}, [], ""),
+    ],
+)
+def test_a_task_goes_to_the_first_of_its_domains_that_somebody_serves(listed: dict[str, str], active: list[str], chosen: str) -> None:
+    server = Server()
+    server.register(simple("a"))
+    for domain in active:
+        poll(server.ports, NAMESPACE, "a", worker_id="w", domain=domain, timeout_ms=0)
+    execution = server.start(task_to_domain=listed)
+    server.settle()  # the domain's queue is made
+    assert [task.get("domain", "") for task in server.show(execution)["tasks"]] == [chosen]
+    assert len(poll(server.ports, NAMESPACE, "a", worker_id="w", domain=chosen, timeout_ms=0)) == 1

@@ -12,9 +12,9 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.core.model.values import COMMANDS, EVENTS, ODD, PLACE
+from tests.unit.core.model.values import COMMANDS, EVENTS, ODD, PARENT, PLACE
 
-from batuta_core.model.command import Command, command_from_dict
+from batuta_core.model.command import Command, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
@@ -67,6 +67,9 @@ FULL_TASK = OpenTask(
     task_name=ODD,
     fork=PLACE,
     reads=("a", ODD),
+    domain=ODD,
+    child="hash",
+    life=12,
 )
 FULL = Head(
     status=WorkflowStatus.FAILED,
@@ -89,7 +92,11 @@ FULL = Head(
         task_to_domain={"*": "d"},
         failed_workflow_id="f",
         retention_s=60,
+        parent=PARENT,
+        depth=2,
     ),
+    stops=(StopChild(place=PLACE, definition="hash"), StopChild(place=PLACE, definition="hash", life=3)),
+    stops_ms=T + 8,
     reason=ODD,
     failed_refs=("a", ODD),
     tolerated=(Tolerated("a", "id", "FAILED", None), Tolerated("b", "id", "TIMED_OUT", ODD, 5)),

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import (
+    ArmTimer,
+    Command,
+    EnqueueTask,
+    Purge,
+    StartChild,
+    StartFailureWorkflow,
+    StopChild,
+    TellParent,
+    WriteSummary,
+)
 from batuta_core.model.event import (
     CallbacksReset,
+    ChildBegan,
+    ChildEnded,
     Event,
+    ParentTask,
     QueueMade,
+    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
@@ -27,12 +41,13 @@ from batuta_core.model.event import (
     WorkflowStarted,
     WorkflowTerminated,
 )
-from batuta_core.model.execution import TaskStatus
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 
 EXECUTION = ExecutionId("shop", "0188bd2e-e01a-4f0e-9a3c-0123456789ab")
 PLACE = TaskPlace(300, 7)
+PARENT = ParentTask(EXECUTION.workflow_id, 300, 7)
 ODD = "ü😀\x00\ud800\u2028"
 
 EVENTS: list[Event] = [
@@ -53,6 +68,9 @@ EVENTS: list[Event] = [
         task_to_domain={"*": "d"},
         failed_workflow_id="f",
         retention_s=86_400,
+        parent=PARENT,
+        starter=PARENT,
+        depth=2,
     ),
     WorkflowStarted(op="o", definition="hash", name="w", version=1, input=PayloadRef("key", 40_000)),
     TaskStarted(place=PLACE, op="o"),
@@ -81,6 +99,12 @@ EVENTS: list[Event] = [
     TaskUndeliverable(place=PLACE, op="o", reason=ODD),
     QueueMade(place=PLACE, op="o", send=1),
     TimerFired(timer=3, due_ms=1_764_000_000_000),
+    ChildBegan(place=PLACE, workflow_id="c"),
+    ChildEnded(place=PLACE, status=WorkflowStatus.COMPLETED),
+    ChildEnded(place=PLACE, status=WorkflowStatus.TIMED_OUT, life=3, output={"out@": ODD}, reason=ODD),
+    ChildEnded(place=PLACE, status=WorkflowStatus.COMPLETED, output=PayloadRef("key", 40_000)),
+    StoppedByParent(op="o", parent=PARENT, definition="hash", name=ODD, version=1),
+    StoppedByParent(op="o", parent=PARENT, definition="hash", name="w", version=2, life=3, reason=ODD, correlation_id=ODD, retention_s=60),
     WorkflowTerminated(op="o"),
     WorkflowTerminated(op="o", reason="", is_failure_workflow_wanted=True),
     WorkflowRemoved(op="o"),
@@ -101,6 +125,12 @@ COMMANDS: list[Command] = [
     EnqueueTask(place=PLACE, ref=ODD),
     EnqueueTask(place=PLACE, ref="a", due_ms=5),
     ArmTimer(timer=3, due_ms=5),
+    StartChild(place=PLACE, ref=ODD, definition="hash"),
+    StartChild(place=PLACE, ref="a", definition="hash", wanted=ODD),
+    StopChild(place=PLACE, definition="hash"),
+    StopChild(place=PLACE, definition="hash", life=3),
+    TellParent(status=WorkflowStatus.COMPLETED, record=2),
+    TellParent(status=WorkflowStatus.TIMED_OUT, record=9, life=3),
     StartFailureWorkflow(workflow_id="c", definition="hash", name=ODD, version=1),
     StartFailureWorkflow(workflow_id="c", definition="hash", name="w", version=1, failed_task_id="t"),
     WriteSummary(),

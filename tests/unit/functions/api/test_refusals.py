@@ -69,6 +69,8 @@ CASES = [
     Case("POST", "/api/workflow", {"name": "order", "idempotencyStrategy": "GUESS"}, *INVALID, "idempotencyStrategy"),
     Case("POST", "/api/workflow", {"name": "order", "idempotencyKey": "taken"}, 409, "execution_exists", "the idempotency key is taken"),
     Case("POST", "/api/workflow", {"name": "x", "workflowDef": {"name": "x", "tasks": 1}}, *INVALID, "tasks"),
+    Case("POST", "/api/workflow/order/correlated", {"a": 1}, 400, "invalid_input", "list of correlation ids"),
+    Case("POST", "/api/workflow/order/correlated", ["x"] * 101, 400, "invalid_input", "the limit is 100"),
     Case("POST", "/api/workflow", {"name": "sinks"}, 400, "unsupported_task_type", "EVENT"),
     Case("POST", "/api/workflow", {"name": "order", "input": {"x": "y" * 5_500_000}}, 413, "payload_too_large", "the input has"),
     Case("POST", "/api/workflow/execute/nobody/1", {}, *NO_DEFINITION, "name=nobody"),

@@ -1,0 +1,179 @@
+"""Messages between executions: the start of a child, its stop, and what it tells its parent.
+
+They go over the decider queue, signed as our own, in the group of the execution that they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from batuta_core.decider import lives
+from batuta_core.decider.compile import Graph
+from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
+from batuta_core.decider.tasks.starting import StartingTask
+from batuta_core.decider.tasks.sub_workflow import CHILD_ID
+from batuta_core.decider.view import scheduling_change
+from batuta_core.engine import timers
+from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.ports import Outgoing, Ports
+from batuta_core.model import ids
+from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent
+from batuta_core.model.error import WorkflowNotFound
+from batuta_core.model.event import ChildBegan, ChildEnded, Event, ParentTask, StoppedByParent, WorkflowStarted
+from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
+
+
+def send(ports: Ports, execution: ExecutionId, newest: Record, commands: Collection[ChildCommand]) -> None:
+    """Carries out what concerns other executions, all in one request; what the head has overtaken is left out."""
+    outgoing: list[Outgoing] = []
+    for command in commands:
+        match command:
+            case StartChild():
+                outgoing.extend(_start(ports, execution, newest, command))
+            case StopChild() if command in newest.head.stops:
+                outgoing.append(_stop(ports, execution, newest, command))
+            case TellParent() if command in newest.head.last:
+                outgoing.extend(_tell(ports, execution, newest, command))
+    if outgoing:
+        ports.queues.send(timers.inbox_queue(ports), outgoing)
+
+
+def answer(ports: Ports, execution: ExecutionId, before: Record | None, newest: Record, events: Iterable[Event]) -> None:
+    """Whoever asked is answered at every repeat, too: the first answer may be lost. What ``newest`` has just taken in is answered by
+    that record's own commands."""
+    outgoing: list[Outgoing] = []
+    for event in events:
+        if isinstance(event, WorkflowStarted) and event.starter is not None:
+            began = ChildBegan(place=event.starter.place, workflow_id=execution.workflow_id)
+            outgoing.append(_message(ports, _other(execution, event.starter), began))
+        elif isinstance(event, WorkflowStarted | StoppedByParent) and event.parent is not None:
+            tell = lives.told_of(newest.head.last, lives.life_of(newest.head))
+            if tell is not None and not _is_just_taken_in(before, newest, event.op):
+                outgoing.extend(_tell(ports, execution, newest, tell))
+    if outgoing:
+        ports.queues.send(timers.inbox_queue(ports), outgoing)
+
+
+def _is_just_taken_in(before: Record | None, newest: Record, op: str) -> bool:
+    is_new = before is None or before.seq < newest.seq
+    return is_new and any(getattr(event, "op", "") == op for event in newest.events)
+
+
+def _other(execution: ExecutionId, task: ParentTask) -> ExecutionId:
+    return ExecutionId(execution.namespace, task.workflow_id)
+
+
+def _message(ports: Ports, target: ExecutionId, event: Event) -> Outgoing:
+    text = InboxMessage(execution=target, event=event).to_text(ports.signer)
+    return Outgoing(text, group=str(target), dedup=ids.short_hash(text))
+
+
+def _with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
+    """The event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
+    raw = dump_json(payload)
+    if len(raw) <= RESULT_OUTPUT_MAX_BYTES:
+        found = _message(ports, target, make(payload))
+        if len(found.text) <= MESSAGE_MAX_BYTES // 4 or len(found.text.encode()) <= MESSAGE_MAX_BYTES:
+            return found
+    return _message(ports, target, make(ports.payloads.put(target, raw)))
+
+
+# --- the parent's side
+
+
+def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartChild) -> Iterable[Outgoing]:
+    task = newest.head.open.get(command.ref)
+    if task is None or task.place != command.place or not task.child:
+        return
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    kind = open_nodes(ports, execution, newest, graph, [task])[command.ref].type
+    if not isinstance(kind, StartingTask):
+        raise TypeError(f"{execution}: {command.ref} starts no other execution")
+    record = newest if newest.seq == task.place.record else read_records(ports, execution, [task.place.record])[task.place.record]
+    request = kind.request(read_payload(ports, execution, scheduling_change(record, task.place.nth).input))
+    started = graph_of(ports, execution.namespace, command.definition)
+    target = ExecutionId(execution.namespace, kind.started_id(execution, task, started.name, request))
+    about = newest.head.about
+    link = ParentTask(execution.workflow_id, *task.place.named)
+    event = WorkflowStarted(
+        op=f"start-{ids.task_id(*link)}",
+        definition=command.definition,
+        name=started.name,
+        version=started.version,
+        correlation_id=request.correlation_id or about.correlation_id,
+        idempotency_key=request.idempotency_key,
+        created_by=request.created_by,
+        trigger=kind.name,
+        priority=request.priority,
+        task_to_domain=about.task_to_domain if request.task_to_domain is None else request.task_to_domain,
+        retention_s=about.retention_s,
+        parent=link if kind.runs_child else None,
+        depth=about.depth + 1 if kind.runs_child else 0,
+        starter=None if kind.runs_child else link,
+    )
+    yield _with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))
+
+
+def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
+    started = graph_of(ports, execution.namespace, command.definition)
+    event = StoppedByParent(
+        op=f"stop-{command.life}-{ids.task_id(execution.workflow_id, *command.place)}",
+        parent=ParentTask(execution.workflow_id, *command.place.named),
+        definition=command.definition,
+        name=started.name,
+        version=started.version,
+        life=command.life,
+        reason=lives.stop_reason(newest.head),
+        correlation_id=newest.head.about.correlation_id,
+        retention_s=newest.head.about.retention_s,
+    )
+    return _message(ports, ExecutionId(execution.namespace, lives.child_id(execution.workflow_id, command.place)), event)
+
+
+# --- the child's side
+
+
+def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellParent) -> Iterable[Outgoing]:
+    parent = newest.head.about.parent
+    if parent is None:
+        return
+    target = _other(execution, parent)
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    is_newest = newest.seq == command.record
+    end = newest if is_newest else read_records(ports, execution, [command.record]).get(command.record, newest)  # or a tombstone
+    reason = _reason(execution, end, graph, command.status)
+    event = ChildEnded(place=parent.place, status=command.status, life=command.life, reason=reason)
+    output = {key: value for key, value in _output(ports, execution, end).items() if key != FAILURE_WORKFLOW_KEY}
+    output[CHILD_ID] = execution.workflow_id
+    yield _with_payload(ports, target, output, lambda told: replace(event, output=told))
+
+
+def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowStatus) -> str | None:
+    if status is WorkflowStatus.COMPLETED:
+        return None
+    shown = "null" if end.head.reason is None else end.head.reason
+    return f"Sub workflow {graph.name}.{graph.version}/{execution.workflow_id} failure reason: {shown}"
+
+
+def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]:
+    """Empty when it is gone: a large one is deleted with a removed execution, two minutes after that has told its parent."""
+    try:
+        return read_payload(ports, execution, end.output) or {}
+    except WorkflowNotFound:
+        return {}
+
+
+def is_beginning(event: object) -> bool:
+    """Whether a journal may begin with ``event``."""
+    return isinstance(event, WorkflowStarted | StoppedByParent)
+
+
+def in_time(events: Sequence[Event]) -> Sequence[Event]:
+    """The events from the one that begins the execution; those before it found nothing that they could apply to."""
+    starts = [place for place, event in enumerate(events) if is_beginning(event)]
+    return events[starts[0] :] if starts else ()
