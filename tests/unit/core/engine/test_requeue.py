@@ -7,7 +7,7 @@ from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import operate
 from batuta_core.engine.requeue import revive
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.simulator.queue import SimulatedQueues
 
 NOBODY = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-000000000001")
@@ -56,6 +56,16 @@ def test_tasks_that_no_definition_holds_are_sent_again_to_queues_of_their_own_na
     server.run_task("y")
     server.run_task("b")
     assert server.status(execution) == "COMPLETED"
+
+
+def test_a_task_of_a_domain_is_sent_again_to_the_domains_queue(server: Server) -> None:
+    server.register(simple("a"))
+    execution = server.start(task_to_domain={"a": "d"})
+    server.settle()
+    lose_queues(server)
+    assert revive(server.ports, execution)
+    server.settle()
+    assert [server.waiting(task_queue_name(server.ports.stage, NAMESPACE, "a", domain)) for domain in ("d", "")] == [1, 0]
 
 
 def test_a_timer_that_was_near_fires_after_all(server: Server) -> None:
