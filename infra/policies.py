@@ -72,7 +72,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.DECIDER_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
-        allow("sqs", (*_SEND, "CreateQueue"), arns.task_queues()),  # of the inline definitions that tasks bring along
+        allow("sqs", _SEND, arns.task_queues()),
         allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
         allow("sqs", _SWEEP, [arns.queue(queue) for queue in (layout.DEAD_LETTERS, layout.FIFO_DEAD_LETTERS, layout.TASK_DEAD_LETTERS)]),
         allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),

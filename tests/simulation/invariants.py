@@ -428,6 +428,6 @@ def _endings(
             found[task.ref, task.attempt] = Ending(shown, dict(task.output or {}), task.reason, status)
         ending = found.get((task.ref, task.attempt))
         for end in ends:
-            if ending and end.reason and "exceeded total timeout" in end.reason and task.task_id in end.reason:
+            if ending and (end.reason or "").startswith(f"Task {task.task_id}/") and "exceeded total timeout" in (end.reason or ""):
                 ending.ends_workflow = end.status.value
     return found

@@ -60,14 +60,13 @@ def _registered(ports: Ports, namespace: str, wanted: DefinitionName) -> Mapping
 
 
 def _inline(ports: Ports, namespace: str, wanted: InlineDefinition) -> Mapping[str, Any]:
-    """The definition that a task brought along, its workers' queues made. Raises InvalidInput with all its faults in the message."""
+    """The definition that a task brought along. Raises InvalidInput with all its faults in the message."""
     try:
         definition = check_workflow(ports, namespace, json.loads(wanted.text), lambda _source: None)
     except InvalidInput as error:
         faults = "; ".join(f"{problem.path}: {problem.message}" if problem.path else problem.message for problem in error.problems[:10])
         raise InvalidInput(f"The inline workflow definition is not valid: {faults or error.message}") from error
     require_runnable(definition["tasks"])
-    make_queues(ports, namespace, worker_types(definition))
     return definition
 
 

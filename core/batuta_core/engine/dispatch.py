@@ -104,16 +104,11 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
             ports.queues.send(queue, [outgoing for _task, outgoing in messages])
         except QueueMissing as error:
             missing = [task for task, _outgoing in messages]
-            if all(is_named_late(task, nodes[task.ref], graph) for task in missing):
+            if nodes[missing[0].ref].type.system_queue:
+                _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
+            else:  # nobody knew the type when the definition was registered, or its queue was deleted since
                 wanted = [WantedQueue(nodes[task.ref].queue, task.domain, task.place, task.sends) for task in missing]
                 timers.want_queues(ports, execution, newest.seq, wanted)
-            else:
-                _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
-
-
-def is_named_late(task: OpenTask, node: Node, graph: Graph) -> bool:
-    """Whether nobody knew the task's type, and so its queue, when the definition was registered."""
-    return bool(task.task_name or task.domain) or graph.nodes.get(task.ref) is not node
 
 
 def _fitting(ports: Ports, message: TaskMessage) -> str:

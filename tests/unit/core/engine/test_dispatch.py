@@ -10,6 +10,7 @@ from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.poll import poll
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES
+from batuta_core.model.names import resource_name
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record
 
@@ -40,12 +41,23 @@ def test_an_input_that_grows_by_escaping_comes_by_reference() -> None:
     assert len(message.to_text()) < MESSAGE_MAX_BYTES
 
 
-def test_a_task_without_a_queue_fails_with_the_reason() -> None:
+def test_a_task_whose_queue_is_gone_gets_one_and_is_sent() -> None:
     server = Server()
     server.register(simple("a"), simple("b"))
     execution = server.start()
     del server.world.queues._queues[server.queue("b")]
     server.run_task("a")
+    server.settle()
+    assert server.waiting(server.queue("b")) == 1
+    server.run_task("b")
+    assert server.status(execution) == "COMPLETED"
+
+
+def test_a_function_of_ours_whose_queue_is_gone_fails_the_task_with_the_reason() -> None:
+    server = Server()
+    server.register({"name": "h", "taskReferenceName": "h", "type": "HTTP", "inputParameters": {"uri": "http://x", "method": "GET"}})
+    del server.world.queues._queues[resource_name(server.ports.stage, "http")]
+    execution = server.start()
     server.settle()
     assert server.status(execution) == "FAILED"
     assert "no queue for this task type" in (server.newest(execution).head.reason or "")

@@ -62,12 +62,13 @@ def test_when_the_joint_request_fails_each_execution_sends_its_own(server: Serve
     assert [server.newest(execution).seq for execution in executions] == [2, 2, 2]
 
 
-def test_a_queue_that_is_not_there_fails_the_tasks_and_nothing_else(server: Server) -> None:
+def test_a_queue_that_is_not_there_is_wanted_and_the_tasks_are_sent(server: Server) -> None:
     executions = [server.start() for _ in range(2)]
     ports, _queues = watched(server, broken=server.queue("b"), error=QueueMissing("no queue"))
     assert advance_batch(ports, [incoming(server, execution, DONE) for execution in executions]) == []
     server.settle()
-    assert [server.status(execution) for execution in executions] == ["FAILED", "FAILED"]
+    assert [server.status(execution) for execution in executions] == ["RUNNING", "RUNNING"]
+    assert server.waiting(server.queue("b")) == 2
 
 
 def test_what_a_guard_dispatches_is_sent_before_the_summary_says_so(server: Server) -> None:
