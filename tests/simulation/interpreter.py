@@ -251,7 +251,7 @@ class Interpreter:
             if self.ended_beside:
                 self.status = self.ended_beside
             raise _Ended
-        bad = [ref for ref in refs if self.statuses[ref] not in ("COMPLETED", "COMPLETED_WITH_ERRORS")]
+        bad = [ref for ref in refs if self.statuses[ref] not in ("COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED")]
         shown = refs[: refs.index(bad[0]) + 1] if bad else refs
         output = {ref + self.suffix: self.outputs[ref] for ref in shown if self.outputs[ref]}
         if bad:
