@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.decider.on_task import LOST_LEASES_MAX
+from batuta_core.decider.step import SCRIPTS_MAX
 from batuta_core.engine import advance, catalog, operate, revive, timers
 from batuta_core.engine.ports import FarTimer, Journal, Queues
 from batuta_core.engine.start import StartRequest, start
@@ -521,7 +523,91 @@ def a_retry_beside_the_flow_begins_nothing_twice() -> None:
     require(head.status.value == "COMPLETED" and head.task_count == 4, "the retried task alone is run again", head)
 
 
+class Saying:
+    """The port ``Scripts``, told what to say."""
+
+    def __init__(self, say: Callable[[Script], ScriptResult]) -> None:
+        self.say = say
+
+    def run(self, scripts: Sequence[Script]) -> Sequence[ScriptResult]:
+        return [self.say(script) for script in scripts]
+
+
+def _scripted(tasks: list[dict[str, Any]], say: Callable[[Script], ScriptResult], watcher: Watcher) -> tuple[World, ExecutionId]:
+    workload = one_task()
+    workload.tasks[:] = tasks
+    world = World(1, on_append=watcher, scripts=Saying(say))
+    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    return world, _start(world, workload)
+
+
+def _task(ref: str, kind: str = "SIMPLE", **fields: Any) -> dict[str, Any]:
+    return {"name": "w0_t0", "taskReferenceName": ref, "type": kind, "inputParameters": {}, **fields}
+
+
+def _inline(ref: str, source: str = "1") -> dict[str, Any]:
+    return _task(ref, "INLINE", inputParameters={"evaluatorType": "javascript", "expression": source})
+
+
+def a_look_that_was_left_is_done_by_the_next_decision() -> None:
+    """With the last script that the decision may run a branch ends; nothing is left but to tell the join."""
+    watcher = Watcher()
+    branch = [_inline(f"i{n}") for n in range(SCRIPTS_MAX)]
+    fork = [_task("f", "FORK_JOIN", forkTasks=[branch]), _task("j", "JOIN", joinOn=[branch[-1]["taskReferenceName"]])]
+    world, execution = _scripted(fork, lambda _script: ScriptResult(1), watcher)
+    require(not watcher.last[execution].head.todo, "only a look is left", watcher.last[execution].head)
+    world.run(limit_ms=1000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the join was looked at", watcher.last[execution].head)
+
+
+def branches_that_were_left_read_what_came_before() -> None:
+    """Of a dynamic fork, whose branches no definition names."""
+    watcher = Watcher()
+    made = [*(_inline(f"i{n}") for n in range(SCRIPTS_MAX)), _task("b", inputParameters={"seen": "${early.output.result}"})]
+    fork = _task("f", "FORK_JOIN_DYNAMIC", dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
+    fork["inputParameters"] = {"dt": "${workflow.input.branches}", "di": {}}
+    workload = one_task()
+    workload.input["branches"] = made
+    workload.tasks[:] = [_inline("early", "e"), fork, _task("j", "JOIN", joinOn=[])]
+    world = World(1, on_append=watcher, scripts=Saying(lambda script: ScriptResult(script.source)))
+    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    execution = _start(world, workload)
+    seen: list[Any] = []
+
+    def behave(message: TaskMessage) -> Outcome:
+        seen.append(message.input)
+        return Outcome(output={})
+
+    SdkWorker(world, behave)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the branches were run", watcher.last[execution].head)
+    require(seen == [{"seen": "e"}], "a branch reads what came before the fork", seen)
+
+
+def what_a_failure_kept_from_beginning_is_begun_once() -> None:
+    """A script in a fork fails before the other branch and the join have begun. A retry begins them; a restart does, too, and not twice."""
+    for revival in (revive.retry, revive.restart):
+        watcher = Watcher()
+        said = [ScriptResult(error="not now")]
+        fork = [_task("f", "FORK_JOIN", forkTasks=[[_inline("a")], [_task("b")]]), _task("j", "JOIN", joinOn=["a", "b"])]
+        world, execution = _scripted(fork, lambda _script, said=said: said[0], watcher)
+        require(watcher.last[execution].head.status.value == "FAILED", "the script fails its execution", watcher.last[execution].head)
+        said[0] = ScriptResult(1)
+        revival(world.ports, execution)
+        SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+        world.run(limit_ms=3600_000)
+        head = watcher.last[execution].head
+        began = [change.fields["ref"] for change in watcher.records[execution][1].changes if change.is_new]
+        wanted = ["a", "b", "j"] if revival is revive.retry else ["f", "a", "b", "j"]
+        require(head.status.value == "COMPLETED" and began == wanted, "what had not begun begins once", began, head)
+
+
 SCENARIOS: list[Scenario] = [
+    a_look_that_was_left_is_done_by_the_next_decision,
+    branches_that_were_left_read_what_came_before,
+    what_a_failure_kept_from_beginning_is_begun_once,
     twenty_hand_backs_do_not_fail_a_task,
     a_newer_message_waits_for_a_newer_worker,
     a_fleet_half_way_through_its_upgrade_gets_on,
