@@ -443,7 +443,11 @@ def _rerun(run: Run, execution: ExecutionId) -> None:
 @_operation
 def _skip(run: Run, execution: ExecutionId) -> None:
     graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
-    revive.skip(run.world.ports, execution, run.world.random.choice(list(graph.nodes)))
+    outer = [node for node in graph.nodes.values() if node.type.is_fork or node.type.is_loop]
+    alone = [
+        ref for ref in graph.nodes if not any(graph.is_inside(ref, node) for node in outer)
+    ]  # which round it was, nobody can tell later
+    revive.skip(run.world.ports, execution, run.world.random.choice(alone))
 
 
 @_operation

@@ -74,9 +74,9 @@ def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], g
     for task, child in inside:
         if task.iteration < kept_from:
             del tasks[task.number]
-        elif task.status is TaskStatus.CANCELED:  # nor what an attempt before it gave
-            rounds.get(task.iteration, {}).pop(child.ref, None)
-        elif not _is_what_ended_it(task, child, loop):
+        elif task.status is TaskStatus.CANCELED or _is_what_ended_it(task, child, loop):
+            rounds.get(task.iteration, {}).pop(child.ref, None)  # nor what an attempt before it gave
+        else:
             rounds.setdefault(task.iteration, {})[child.ref] = {} if child.type.name == "TERMINATE" else task.output
     loop.output = LoopOutput(loop.output, {number: outputs for number, outputs in rounds.items() if outputs})
 

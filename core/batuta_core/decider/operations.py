@@ -220,8 +220,8 @@ def _skip(step: Step, event: TaskSkipped) -> bool:
     node = step.graph.nodes.get(event.ref)
     if node is None:
         raise TaskNotFound(f"The task referenced by {event.ref} does not exist in the WorkflowDefinition {step.graph.name}")
-    if node.type.name in ("FORK_JOIN", "FORK_JOIN_DYNAMIC"):
-        raise OperationRefused(f"Task {event.ref} cannot be skipped: the JOIN behind it would wait for ever.")
+    if node.type.is_fork or node.fork is not None:
+        raise OperationRefused(f"Task {event.ref} cannot be skipped: a fork and the JOIN behind it belong together.")
     step.skip(node)
     return True
 
