@@ -344,7 +344,9 @@ class Step:
             seqs.update(self._records_of(root, name))
         self.reader.require(frozenset(seqs))
         self._hidden = hidden
-        return template.resolve(self)
+        found = template.resolve(self)
+        self._hidden = NOTHING_HIDDEN
+        return found
 
     def inputs(self, node: Node, hidden: frozenset[str] = NOTHING_HIDDEN) -> dict[str, Any]:
         """The input of the next task of ``node``. A null takes the task definition's template value, raw, as in Conductor."""

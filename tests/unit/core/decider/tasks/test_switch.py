@@ -142,3 +142,14 @@ def test_a_failed_task_in_a_branch_is_tried_again_in_its_place() -> None:
     play.fail("x")
     play.update("x")
     assert play.enqueued == ["after"]
+
+
+def test_what_the_first_task_of_a_branch_does_not_see_a_join_behind_it_does() -> None:
+    join = {"name": "x", "taskReferenceName": "x", "type": "EXCLUSIVE_JOIN", "joinOn": ["s"], "defaultExclusiveJoinTask": ["s"]}
+    first = {"name": "v", "taskReferenceName": "v", "type": "SET_VARIABLE", "inputParameters": {"seen": "${s.output.selectedCase}"}}
+    switch = {
+        "name": "s", "taskReferenceName": "s", "type": "SWITCH", "evaluatorType": "value-param", "expression": "k",
+        "inputParameters": {"k": "1"}, "decisionCases": {"1": [first, join]},
+    }  # fmt: skip
+    play = Play(switch)
+    assert (play.task("v").input, play.task("x").output) == ({"seen": None}, play.task("s").output)
