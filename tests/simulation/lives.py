@@ -18,6 +18,7 @@ from batuta_core.model.event import (
 )
 from batuta_core.model.execution import TaskExecution, TaskStatus
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
 
 REVIVALS = WorkflowRetried | WorkflowRestarted | WorkflowRerun
@@ -112,6 +113,9 @@ def _read_revival(
     found.places[ids.task_id(execution.workflow_id, *event.place)] = record.seq
     task = folded.get(ids.task_id(execution.workflow_id, *event.place))
     if task is None:  # a later operation took it out of view
+        return
+    if isinstance(task.input, PayloadRef):  # what it holds is not at hand here
+        found.is_beside = True
         return
     found.reruns[task.ref, task.attempt] = Given(dict(task.input or {}), variables_of(before.head), found.latest_input)
     later = {(other.ref, other.attempt) for other in folded.values() if other.number < task.number}
