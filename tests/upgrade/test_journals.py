@@ -13,6 +13,7 @@ from batuta_core.engine.replay import Export, replay
 from batuta_core.model.error import InvalidInput, NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
+from tests.simulation.scripts import MEMO
 from tests.upgrade.write import JOURNALS, kinds
 from tests.upgrade.written import DECIDED_OTHERWISE
 
@@ -28,7 +29,7 @@ def test_every_record_of_an_earlier_commit_comes_out_the_same(name: str) -> None
     found = executions(name)
     assert len(found) >= 10
     for line, exported in enumerate(found):
-        difference = replay(exported)
+        difference = replay(exported, MEMO)
         if (f"journals/{name}", line) in DECIDED_OTHERWISE:
             assert difference is not None, f"{name}, line {line}: it comes out the same, so written.py should not excuse it"
             continue
@@ -51,7 +52,7 @@ def test_a_decider_that_decides_otherwise_is_found_out() -> None:
     record = exported.records[place]
     turned = [replace(event, status=TaskStatus.CANCELED) if isinstance(event, TaskUpdated) else event for event in record.events]
     records = [*exported.records[:place], replace(record, events=tuple(turned)), *exported.records[place + 1 :]]
-    difference = replay(replace(exported, records=records))
+    difference = replay(replace(exported, records=records), MEMO)
     assert difference is not None
     assert difference.expected.seq == record.seq
 

@@ -14,6 +14,7 @@ from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record, unpack
 from batuta_server.aws.dynamodb import Table
 from batuta_server.aws.journal import DynamoJournal
+from tests.simulation.scripts import MEMO
 from tests.upgrade.write import STORED, form
 from tests.upgrade.written import DECIDED_OTHERWISE
 
@@ -79,4 +80,4 @@ def test_what_was_stored_is_decided_again_with_the_same_records(name: str) -> No
     for line, data in enumerate(executions(name)):
         execution, _ = journal_of(data)
         exported = Export(execution=execution, definition=data["definition"], records=records_of(data), payloads=data["payloads"])
-        assert (replay(exported) is None) is ((f"stored/{name}", line) not in DECIDED_OTHERWISE)
+        assert (replay(exported, MEMO) is None) is ((f"stored/{name}", line) not in DECIDED_OTHERWISE)

@@ -8,6 +8,8 @@ WRITTEN = {
     "journals/2026-11-21.jsonl": "22348a1eff1ce77955100aae734bb05f319f1da8312b28c6fcf75434034fd783",  # by e050aff, over the one above
     "stored/2026-11-21-8614cbd.jsonl": "c997fb1c5be702e69a2454071adabfff5b1bd9d2dd4cb6ba0724eeb9be19a016",
     "stored/2026-11-21-afb4739.jsonl": "43f7f35eb12fa5a69e99ae13fe035d149f6fdc5312df633943001af9ebabc0f4",
+    "journals/2026-11-22.jsonl": "534ffb946816d705b063b075dd0b97529d6eb156f1490026d53aa3a39dc3bab4",
+    "stored/2026-11-22.jsonl": "c5968418c9216d282e403c794bf542333299dbb9b9e36c7cd3caea811403eb11",
 }
 
 # What was decided otherwise on purpose: (file, line) and why. Such records are read as all others are.
