@@ -357,10 +357,10 @@ def test_the_construct_stands_in_another_app_as_the_docs_have_it(asset: Path, tm
     (tmp_path / "app.py").write_text(app)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cdk, "App", functools.partial(cdk.App, outdir=str(tmp_path / "cdk.out"), analytics_reporting=False))
-    monkeypatch.setattr(bundle, "build", lambda _arch: asset)  # test_bundle has the real one
+    monkeypatch.setattr(bundle, "build", lambda _arch, **_more: asset)  # test_bundle has the real one
     runpy.run_path("app.py", run_name="__main__")
     template = json.loads((tmp_path / "cdk.out" / "shop.template.json").read_text())
-    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 5
+    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 6
 
 
 def test_what_is_imported_again_is_what_is_retained(plain: Reading) -> None:

@@ -151,9 +151,10 @@ def _below(path: str, problem: Problem) -> Problem:
 
 
 def register_workflows(
-    ports: Ports, namespace: str, bodies: Sequence[Any], is_javascript: JavascriptCheck, *, is_new: bool = False
+    ports: Ports, namespace: str, bodies: Sequence[Any], is_javascript: JavascriptCheck, *, is_new: bool = False, is_upsert: bool = True
 ) -> list[str]:
-    """Stores all of them, or none: the names, in order. ``is_new``: raises DefinitionExists over an existing version."""
+    """Stores all of them, or none: the names, in order. ``is_new``: raises DefinitionExists over an existing version.
+    ``is_upsert``: what was not there counts as updated, too (Conductor's PUT, recorded)."""
     checked: list[dict[str, Any]] = []
     problems: list[Problem] = []
     for place, body in enumerate(bodies):
@@ -165,7 +166,9 @@ def register_workflows(
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     now_ms = ports.clock.now_ms()
     for definition in checked:
-        is_there = not is_new and ports.definitions.workflow(namespace, definition["name"], definition["version"]) is not None
+        is_there = is_upsert or (
+            not is_new and ports.definitions.workflow(namespace, definition["name"], definition["version"]) is not None
+        )
         definition["updateTime" if is_there else "createTime"] = now_ms
         make_queues(ports, namespace, worker_types(definition))
     ports.definitions.put_workflows(namespace, checked, is_new=is_new)

@@ -24,7 +24,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         request = current()
         body, is_new = request.json(), not request.flag("overwrite")
         with naming_all_workflow_faults(ports, {"": body}):
-            catalog.register_workflows(ports, request.namespace, [body], syntax_error, is_new=is_new)
+            catalog.register_workflows(ports, request.namespace, [body], syntax_error, is_new=is_new, is_upsert=False)
         return empty_response()
 
     @app.route("/api/metadata/workflow/validate", "POST")
