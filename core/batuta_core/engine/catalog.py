@@ -166,10 +166,8 @@ def register_workflows(
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     now_ms = ports.clock.now_ms()
     for definition in checked:
-        is_there = is_upsert or (
-            not is_new and ports.definitions.workflow(namespace, definition["name"], definition["version"]) is not None
-        )
-        definition["updateTime" if is_there else "createTime"] = now_ms
+        registered = None if is_upsert or is_new else ports.definitions.workflow(namespace, definition["name"], definition["version"])
+        definition["updateTime" if is_upsert or registered else "createTime"] = now_ms
         make_queues(ports, namespace, worker_types(definition))
     ports.definitions.put_workflows(namespace, checked, is_new=is_new)
     return [definition["name"] for definition in checked]
