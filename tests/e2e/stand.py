@@ -223,8 +223,8 @@ def now_ms() -> int:
 
 
 def asset_of(assembly: Path) -> Path:
-    """The functions' code in it."""
-    (found,) = [folder for folder in assembly.glob("asset.*") if (folder / "batuta_server").is_dir()]
+    """The functions' code in it; the sandbox has an asset of its own."""
+    (found,) = [folder for folder in assembly.glob("asset.*") if (folder / "batuta_server" / "decider").is_dir()]
     return found
 
 

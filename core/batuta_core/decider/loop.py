@@ -74,7 +74,7 @@ def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], g
     for task, child in inside:
         if task.iteration < kept_from:
             del tasks[task.number]
-        elif task.status is TaskStatus.CANCELED or _is_what_ended_it(task, child, loop):
+        elif task.status is TaskStatus.CANCELED or _is_what_ended_it(task, child, loop) or not (task.status.is_terminal or task.output):
             rounds.get(task.iteration, {}).pop(child.ref, None)  # nor what an attempt before it gave
         else:
             rounds.setdefault(task.iteration, {})[child.ref] = {} if child.type.name == "TERMINATE" else task.output
