@@ -315,13 +315,6 @@ _add(
     "a task whose type was not known before is never sent",
 )
 _add(
-    "queue-made-twice",
-    "batuta_core.decider.on_task",
-    "if task.status is not TaskStatus.SCHEDULED or _is_of_old_message(task, event.send):",
-    "if task.status is not TaskStatus.SCHEDULED:",
-    "a repeated message puts the task on its new queue again",
-)
-_add(
     "dead-letter-of-an-old-message-counted",
     "batuta_core.decider.on_task",
     """            if _is_of_old_message(task, event.send) or (node.type.system_queue and task.status is not TaskStatus.SCHEDULED):

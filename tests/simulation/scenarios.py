@@ -379,6 +379,20 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
     run_plan(Plan([workload]), seed=1)
 
 
+def a_join_in_a_loop_waits_for_the_branches_of_this_iteration() -> None:
+    """The second task of a branch has an output of the iteration before while the first one is open."""
+
+    def task(ref: str) -> dict[str, Any]:
+        return {"name": "w0_t0", "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"round": "${loop.output.iteration}"}}
+
+    workload = one_task()
+    fork = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "inputParameters": {}, "forkTasks": [[task("a"), task("b")]]}
+    join = {"name": "j", "taskReferenceName": "j", "type": "JOIN", "inputParameters": {}, "joinOn": ["b"]}
+    loop = {"name": "loop", "taskReferenceName": "loop", "type": "DO_WHILE", "inputParameters": {"_items": [1, 2]}, "loopCondition": ""}
+    workload.tasks = [{**loop, "loopOver": [fork, join, task("c")]}]
+    run_plan(Plan([workload]), seed=1)
+
+
 # --- operations
 
 
@@ -623,6 +637,7 @@ SCENARIOS: list[Scenario] = [
     a_timer_that_the_head_does_not_name_arms_nothing,
     a_message_from_a_slow_clock_proves_its_time,
     an_inputs_own_outputs_live_as_long_as_its_retries,
+    a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
     *system_tasks.SCENARIOS,
     a_result_of_before_a_rerun_changes_nothing,
     a_pause_outlasts_its_deadlines_and_forgets_none,

@@ -10,7 +10,7 @@ from tests.unit.core.decider.play import BEGIN_MS, Play, simple
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.decider.timeout import DELAY_MAX_MS, LEASE_MS, RESEND_MS
 from batuta_core.model.command import EnqueueTask
-from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUndeliverable
+from batuta_core.model.event import QueueMade, TaskDeadLettered, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUndeliverable
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus
 from batuta_core.model.record import Mark
 
@@ -212,6 +212,15 @@ def test_more_hand_backs_than_receives_do_not_make_up_for_lost_leases() -> None:
         play.decide(TaskHandedBack(place=FIRST, op=f"back{number}"))
     play.decide(TaskDeadLettered(place=FIRST, op="y", receives=1))
     assert play.open("a").lost == 4
+
+
+def test_a_task_is_sent_once_for_each_time_that_its_queue_was_missing() -> None:
+    play = one()
+    play.decide(QueueMade(place=FIRST, op="x", send=0))
+    assert play.open("a").sends == 1
+    assert play.decide(QueueMade(place=FIRST, op="x", send=0)) is None  # a repeat
+    play.decide(QueueMade(place=FIRST, op="y", send=1))
+    assert play.open("a").sends == 2
 
 
 def test_a_task_that_can_never_be_sent_fails_without_retries() -> None:
