@@ -461,7 +461,7 @@ _add(
 _add(
     "leftovers-without-a-timer",
     "batuta_core.decider.decide",
-    "    if _is_left(step):\n        dues.append(step.now_ms)\n",
+    "        if _is_left(step):\n            dues.append(step.now_ms)\n",
     "",
     "nobody takes over what a decision left to the next one",
 )
@@ -646,8 +646,8 @@ _add(
 _add(
     "skipped-task-run",
     "batuta_core.decider.decide",
-    "        if ref in step.skipped:\n",
-    "        if ref in step.skipped and not step.before.life:\n",
+    "        if begin.ref in step.skipped:\n",
+    "        if begin.ref in step.skipped and not step.before.life:\n",
     "a rerun runs what a user had skipped",
 )
 

@@ -13,6 +13,8 @@ from batuta_core.decider.step import SCRIPTS_MAX
 from batuta_core.engine import advance, catalog, operate, revive, timers
 from batuta_core.engine.ports import FarTimer, Journal, Queues
 from batuta_core.engine.start import StartRequest, start
+from batuta_core.model import ids
+from batuta_core.model.error import InvalidInput
 from batuta_core.model.event import TaskDeadLettered, TaskStarted, TaskUpdated, TimerFired, WorkflowStarted
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA, TaskMessage
@@ -416,6 +418,29 @@ def a_result_of_before_a_rerun_changes_nothing() -> None:
     require(watcher.last[execution].head.status.value == "COMPLETED", "the task that began anew is run", watcher.last[execution].head)
 
 
+def what_a_rerun_took_out_of_view_is_not_run_again() -> None:
+    """t1 has run; a rerun from t0 ends before it comes to t1 again: the former t1 is gone, and its id names nothing."""
+    watcher = Watcher()
+    workload = one_task()
+    workload.tasks = [{"name": "w0_t0", "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {}} for ref in ("t0", "t1")]
+    world = _world(workload, watcher)
+    execution = _start(world, workload)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    world.run(limit_ms=3600_000)
+    begun = {
+        change.fields["ref"]: ids.task_id(execution.workflow_id, record.seq, nth)
+        for record in watcher.records[execution]
+        for nth, change in enumerate(change for change in record.changes if change.is_new)
+    }
+    revive.rerun(world.ports, execution, task_id=begun["t0"])
+    operate.terminate(world.ports, execution, "by the user")
+    try:
+        revive.rerun(world.ports, execution, task_id=begun["t1"])
+    except InvalidInput:
+        return
+    require(False, "a task that a rerun took out of view is not run again", watcher.last[execution].head)
+
+
 def a_pause_outlasts_its_deadlines_and_forgets_none() -> None:
     """A task's response timeout passes in the pause: nothing happens then, and it counts when the pause is over."""
     watcher = Watcher()
@@ -640,6 +665,7 @@ SCENARIOS: list[Scenario] = [
     a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
     *system_tasks.SCENARIOS,
     a_result_of_before_a_rerun_changes_nothing,
+    what_a_rerun_took_out_of_view_is_not_run_again,
     a_pause_outlasts_its_deadlines_and_forgets_none,
     a_pause_keeps_what_came_due_in_it,
     a_retry_does_not_forget_the_failure_workflow,
