@@ -37,11 +37,12 @@ from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskC
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
-    from batuta_core.model.record import Record
 
 NOTHING_HIDDEN: frozenset[str] = frozenset()
 NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
 ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
+# A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
+SCRIPTS_MAX = 5
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -54,10 +55,6 @@ class Anew:
     number: int = 0  # of a rerun: the task that begins anew, and its place
     place: TaskPlace | None = None
     input: Any = None  # None: evaluate it
-
-
-# A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
-SCRIPTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)

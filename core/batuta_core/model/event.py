@@ -360,6 +360,101 @@ class WorkflowBroken:
         return cls(op=data["op"], reason=data["why"])
 
 
+# --- between a parent and its children
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildBegan:
+    """The execution that a START_WORKFLOW asked for is there."""
+
+    place: TaskPlace
+    workflow_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "child_began", "task": self.place.to_list(), "wf": self.workflow_id}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChildBegan:
+        return cls(place=TaskPlace(*data["task"]), workflow_id=data["wf"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildEnded:
+    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it."""
+
+    place: TaskPlace
+    status: WorkflowStatus
+    life: int = 1
+    output: Any = None  # the task's, the child's id included
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"e": "child_ended", "task": self.place.to_list(), "s": self.status.value}
+        if self.life != 1:
+            out["life"] = self.life
+        if self.output is not None:
+            put_slot(out, "out", self.output)
+        if self.reason is not None:
+            out["why"] = self.reason
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChildEnded:
+        return cls(
+            place=TaskPlace(*data["task"]),
+            status=WorkflowStatus(data["s"]),
+            life=data.get("life", 1),
+            output=get_slot(data, "out"),
+            reason=data.get("why"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedByParent:
+    """The task that this execution runs for is over, so ``life`` of it is to end. It says all that record 1 needs: where the stop comes
+    before the start, it begins the journal of a child that never runs, and the late start finds that."""
+
+    op: str
+    parent: ParentTask
+    definition: str  # content hash
+    name: str
+    version: int
+    life: int = 1
+    reason: str | None = None
+    correlation_id: str | None = None
+    retention_s: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "e": "stopped",
+            "op": self.op,
+            "parent": list(self.parent),
+            "def": self.definition,
+            "name": self.name,
+            "ver": self.version,
+        }
+        if self.life != 1:
+            out["life"] = self.life
+        for key, value in (("why", self.reason), ("corr", self.correlation_id), ("keep", self.retention_s)):
+            if value:
+                out[key] = value
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StoppedByParent:
+        return cls(
+            op=data["op"],
+            parent=ParentTask(*data["parent"]),
+            definition=data["def"],
+            name=data["name"],
+            version=data["ver"],
+            life=data.get("life", 1),
+            reason=data.get("why"),
+            correlation_id=data.get("corr"),
+            retention_s=data.get("keep", 0),
+        )
+
+
 # --- operations of users. Each is decided alone: it is the only event of its record
 
 
@@ -452,98 +547,6 @@ class WorkflowRerun:
             task_input=get_slot(data, "tin"),
             input=get_slot(data, "in"),
             correlation_id=data.get("corr"),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildBegan:
-    """The execution that a START_WORKFLOW asked for is there."""
-
-    place: TaskPlace
-    workflow_id: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"e": "child_began", "task": self.place.to_list(), "wf": self.workflow_id}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ChildBegan:
-        return cls(place=TaskPlace(*data["task"]), workflow_id=data["wf"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildEnded:
-    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it."""
-
-    place: TaskPlace
-    status: WorkflowStatus
-    life: int = 1
-    output: Any = None  # the task's, the child's id included
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"e": "child_ended", "task": self.place.to_list(), "s": self.status.value}
-        if self.life != 1:
-            out["life"] = self.life
-        if self.output is not None:
-            put_slot(out, "out", self.output)
-        if self.reason is not None:
-            out["why"] = self.reason
-        return out
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ChildEnded:
-        return cls(
-            place=TaskPlace(*data["task"]),
-            status=WorkflowStatus(data["s"]),
-            life=data.get("life", 1),
-            output=get_slot(data, "out"),
-            reason=data.get("why"),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoppedByParent:
-    """The task that this execution runs for is over, so ``life`` of it is to end. It says all that record 1 needs: where the stop comes
-    before the start, it begins the journal of a child that never runs, and the late start finds that."""
-
-    op: str
-    parent: ParentTask
-    definition: str  # content hash
-    name: str
-    version: int
-    life: int = 1
-    reason: str | None = None
-    correlation_id: str | None = None
-    retention_s: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {
-            "e": "stopped",
-            "op": self.op,
-            "parent": list(self.parent),
-            "def": self.definition,
-            "name": self.name,
-            "ver": self.version,
-        }
-        if self.life != 1:
-            out["life"] = self.life
-        for key, value in (("why", self.reason), ("corr", self.correlation_id), ("keep", self.retention_s)):
-            if value:
-                out[key] = value
-        return out
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> StoppedByParent:
-        return cls(
-            op=data["op"],
-            parent=ParentTask(*data["parent"]),
-            definition=data["def"],
-            name=data["name"],
-            version=data["ver"],
-            life=data.get("life", 1),
-            reason=data.get("why"),
-            correlation_id=data.get("corr"),
-            retention_s=data.get("keep", 0),
         )
 
 

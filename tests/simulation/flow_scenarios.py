@@ -1,0 +1,92 @@
+"""Told schedules of what is decided without a worker: forks, joins, loops, scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from batuta_core.decider.known import ScriptResult
+from batuta_core.decider.step import SCRIPTS_MAX
+from batuta_core.engine import catalog, revive
+from batuta_core.model.message import TaskMessage
+from batuta_core.simulator.worker import Outcome, SdkWorker
+from batuta_core.simulator.world import World
+from tests.simulation.invariants import Watcher, require
+from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
+from tests.simulation.stage import Saying, begin, inline, one_task, scripted, task
+
+
+def a_join_in_a_loop_waits_for_the_branches_of_this_iteration() -> None:
+    """The second task of a branch has an output of the iteration before while the first one is open."""
+
+    def task(ref: str) -> dict[str, Any]:
+        return {"name": "w0_t0", "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"round": "${loop.output.iteration}"}}
+
+    workload = one_task()
+    fork = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "inputParameters": {}, "forkTasks": [[task("a"), task("b")]]}
+    join = {"name": "j", "taskReferenceName": "j", "type": "JOIN", "inputParameters": {}, "joinOn": ["b"]}
+    loop = {"name": "loop", "taskReferenceName": "loop", "type": "DO_WHILE", "inputParameters": {"_items": [1, 2]}, "loopCondition": ""}
+    workload.tasks = [{**loop, "loopOver": [fork, join, task("c")]}]
+    run_plan(Plan([workload]), seed=1)
+
+
+def a_look_that_was_left_is_done_by_the_next_decision() -> None:
+    """With the last script that the decision may run a branch ends; nothing is left but to tell the join."""
+    watcher = Watcher()
+    branch = [inline(f"i{n}") for n in range(SCRIPTS_MAX)]
+    fork = [task("f", "FORK_JOIN", forkTasks=[branch]), task("j", "JOIN", joinOn=[branch[-1]["taskReferenceName"]])]
+    world, execution = scripted(fork, lambda _script: ScriptResult(1), watcher)
+    require(not watcher.last[execution].head.todo, "only a look is left", watcher.last[execution].head)
+    world.run(limit_ms=1000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the join was looked at", watcher.last[execution].head)
+
+
+def branches_that_were_left_read_what_came_before() -> None:
+    """Of a dynamic fork, whose branches no definition names."""
+    watcher = Watcher()
+    made = [*(inline(f"i{n}") for n in range(SCRIPTS_MAX)), task("b", inputParameters={"seen": "${early.output.result}"})]
+    fork = task("f", "FORK_JOIN_DYNAMIC", dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
+    fork["inputParameters"] = {"dt": "${workflow.input.branches}", "di": {}}
+    workload = one_task()
+    workload.input["branches"] = made
+    workload.tasks[:] = [inline("early", "e"), fork, task("j", "JOIN", joinOn=[])]
+    world = World(1, on_append=watcher, scripts=Saying(lambda script: ScriptResult(script.source)))
+    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
+    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    execution = begin(world, workload)
+    seen: list[Any] = []
+
+    def behave(message: TaskMessage) -> Outcome:
+        seen.append(message.input)
+        return Outcome(output={})
+
+    SdkWorker(world, behave)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the branches were run", watcher.last[execution].head)
+    require(seen == [{"seen": "e"}], "a branch reads what came before the fork", seen)
+
+
+def what_a_failure_kept_from_beginning_is_begun_once() -> None:
+    """A script in a fork fails before the other branch and the join have begun. A retry begins them; a restart does, too, and not twice."""
+    for revival in (revive.retry, revive.restart):
+        watcher = Watcher()
+        said = [ScriptResult(error="not now")]
+        fork = [task("f", "FORK_JOIN", forkTasks=[[inline("a")], [task("b")]]), task("j", "JOIN", joinOn=["a", "b"])]
+        world, execution = scripted(fork, lambda _script, said=said: said[0], watcher)
+        require(watcher.last[execution].head.status.value == "FAILED", "the script fails its execution", watcher.last[execution].head)
+        said[0] = ScriptResult(1)
+        revival(world.ports, execution)
+        SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+        world.run(limit_ms=3600_000)
+        head = watcher.last[execution].head
+        began = [change.fields["ref"] for change in watcher.records[execution][1].changes if change.is_new]
+        wanted = ["a", "b", "j"] if revival is revive.retry else ["f", "a", "b", "j"]
+        require(head.status.value == "COMPLETED" and began == wanted, "what had not begun begins once", began, head)
+
+
+SCENARIOS: list[Callable[[], None]] = [
+    a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
+    a_look_that_was_left_is_done_by_the_next_decision,
+    branches_that_were_left_read_what_came_before,
+    what_a_failure_kept_from_beginning_is_begun_once,
+]
