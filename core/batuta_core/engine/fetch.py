@@ -26,7 +26,17 @@ from batuta_core.model.event import (
     WorkflowStarted,
 )
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
+from batuta_core.model.payload import (
+    INLINE_MAX_BYTES,
+    PAYLOAD_MAX_BYTES,
+    Assembled,
+    PayloadPart,
+    PayloadRef,
+    filled,
+    holes_of,
+    too_large,
+    without_parts,
+)
 from batuta_core.model.record import OpenTask, Record
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
@@ -113,8 +123,13 @@ def read_records(ports: Ports, execution: ExecutionId, seqs: Collection[int]) ->
 
 
 def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
-    """The payload itself, where ``value`` may be a reference to it."""
-    return load_json(ports.payloads.get(execution, value)) if isinstance(value, PayloadRef) else value
+    """The payload itself, where ``value`` may be a reference to it. Raises PayloadTooLarge for one that is never loaded."""
+    if not isinstance(value, PayloadRef):
+        return value
+    if value.size_bytes > PAYLOAD_MAX_BYTES:
+        raise too_large(PayloadPart(value), "the server")
+    found = load_json(ports.payloads.get(execution, value))
+    return filled(found, value.holes) if value.holes else found
 
 
 def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event]) -> Decision:
@@ -143,7 +158,7 @@ def fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> K
     records = {**known.records, **read_records(ports, execution, needs.records)}
     if missing := needs.records - records.keys():
         raise JournalGap(f"{execution}: the journal lacks records {sorted(missing)}")
-    payloads = {**known.payloads, **{ref.key: read_payload(ports, execution, ref) for ref in needs.payloads}}
+    payloads = {**known.payloads, **{ref.key: load_json(ports.payloads.get(execution, ref)) for ref in needs.payloads}}
     definitions = dict(known.definitions)
     for name in needs.definitions:
         try:
@@ -211,10 +226,16 @@ def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -
     def slot(value: Any) -> Any:
         if value is None or isinstance(value, PayloadRef):
             return value
-        raw = dump_json(value)
-        return ports.payloads.put(execution, raw) if len(raw) > limit else value
+        raw = dump_json(without_parts(value)) if type(value) is Assembled else dump_json(value)
+        return stored(ports, execution, value, raw) if len(raw) > limit else value
 
     return with_slots(record, slot)
+
+
+def stored(ports: Ports, execution: ExecutionId, value: Any, raw: bytes) -> PayloadRef:
+    """A reference to ``value``, whose JSON without parts is ``raw``."""
+    ref = ports.payloads.put(execution, raw)
+    return replace(ref, holes=tuple(holes_of(value))) if type(value) is Assembled else ref
 
 
 def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:

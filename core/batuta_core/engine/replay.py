@@ -24,7 +24,7 @@ from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
 from batuta_core.model.error import InvalidInput, NewerSchema
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef, filled
 from batuta_core.model.record import Record
 
 SCHEMA = 1
@@ -93,8 +93,9 @@ def export(ports: Ports, execution: ExecutionId) -> Export:
     payloads: dict[str, Any] = {}
 
     def gather(value: Any) -> Any:
-        if isinstance(value, PayloadRef) and value.key not in payloads:
-            payloads[value.key] = read_payload(ports, execution, value)
+        is_loadable = isinstance(value, PayloadRef) and value.size_bytes <= PAYLOAD_MAX_BYTES
+        if is_loadable and value.key not in payloads:
+            payloads[value.key] = read_payload(ports, execution, replace(value, holes=()))
         return value
 
     for record in records:
@@ -119,7 +120,14 @@ def replay(exported: Export, scripts: Scripts | None = None) -> Difference | Non
 
 def _whole(exported: Export, record: Record) -> Record:
     """With the payloads in it, as the decider made it: which of them lie outside is not its doing."""
-    return with_slots(record, lambda value: exported.payloads[value.key] if isinstance(value, PayloadRef) else value)
+
+    def slot(value: Any) -> Any:
+        if not isinstance(value, PayloadRef) or value.size_bytes > PAYLOAD_MAX_BYTES:  # the latter stays what it is, in the decider, too
+            return value
+        found = exported.payloads[value.key]
+        return filled(found, value.holes) if value.holes else found
+
+    return with_slots(record, slot)
 
 
 def _again(

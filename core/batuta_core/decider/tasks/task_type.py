@@ -33,6 +33,7 @@ class TaskType:
     is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
     is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
     runs_child: ClassVar[bool] = False  # what runs for it ends with it
+    takes_parts: ClassVar[bool] = False  # it only hands its input on, so that payloads may be in it that are too large to be loaded
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         """What Conductor refuses at registration (reference section 1.4). ``path`` leads to ``task``."""
