@@ -467,7 +467,7 @@ class Step:
         compose(tasks, self.graph)
         output = tasks[number].output
         found = output.resolved(self.reader.part) if isinstance(output, LoopOutput) else {}
-        return assembled(found) if self.reader.has_parts else found  # type: ignore[no-any-return]
+        return assembled(found) if self.reader.has_parts else found
 
     def current_variables(self) -> Mapping[str, Any]:
         if self.variables is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batuta_core.engine.ports import FarTimer, LogLine, PollData, Refused, Summary, SummaryPage, SummaryQuery
+from batuta_core.engine.ports import FarTimer, LogLine, PollData, Refused, Summary, SummaryPage, SummaryQuery, Uploaded
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
 from batuta_core.model.names import ExecutionId
@@ -67,6 +67,7 @@ class SimulatedJournal:
 class SimulatedPayloads:
     def __init__(self) -> None:
         self.objects: dict[tuple[ExecutionId, str], bytes] = {}
+        self.uploads: dict[str, bytes] = {}
 
     def put(self, execution: ExecutionId, raw: bytes) -> PayloadRef:
         key = ids.short_hash(raw)
@@ -81,6 +82,38 @@ class SimulatedPayloads:
     def purge(self, execution: ExecutionId) -> None:
         for key in [key for key in self.objects if key[0] == execution]:
             del self.objects[key]
+
+    def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
+        self.objects[target, ref.key] = self.get(source, ref)
+
+    def url(self, path: str, *, is_write: bool) -> str:
+        return f"memory:///{path}?{'write' if is_write else 'read'}"
+
+    def peek(self, path: str) -> Uploaded | None:
+        raw = self.uploads.get(path)
+        return None if raw is None else Uploaded(len(raw), ids.short_hash(raw), raw[:32])
+
+    def adopt(self, path: str, version: str, execution: ExecutionId, ref: PayloadRef) -> bool:
+        raw = self.uploads.get(path)
+        if raw is None or ids.short_hash(raw) != version:
+            return False
+        self.objects[execution, ref.key] = raw
+        return True
+
+    # --- what whoever has a URL does
+
+    def upload(self, url: str, raw: bytes) -> None:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        if right != "write":
+            raise ValueError(f"{url} is not for writing")
+        self.uploads[path] = raw
+
+    def download(self, url: str) -> bytes:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        namespace, workflow_id, key = path.split("/")
+        if right != "read":
+            raise ValueError(f"{url} is not for reading")
+        return self.objects[ExecutionId(namespace, workflow_id), key]
 
 
 class SimulatedSummaries:
