@@ -132,3 +132,12 @@ def test_a_copy_stays_when_the_original_goes(stand: Stand) -> None:
     assert stand.payloads.get(other, ref) == b'{"a": 1}'
     with pytest.raises(WorkflowNotFound):
         stand.payloads.copy(execution, ref, other)
+
+
+@pytest.mark.not_on("moto", because="it looks at no signature")
+def test_a_url_for_reading_does_not_write(stand: Stand) -> None:
+    execution = stand.execution()
+    ref = stand.payloads.put(execution, b"kept")
+    url = stand.payloads.url(f"{execution.namespace}/{execution.workflow_id}/{ref.key}", is_write=False)
+    assert put(stand, url, b"changed") == 403
+    assert stand.payloads.get(execution, ref) == b"kept"

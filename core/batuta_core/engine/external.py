@@ -123,4 +123,3 @@ def handed_over(ports: Ports, source: ExecutionId, target: ExecutionId, value: A
 def raw_of(value: Any) -> bytes:
     """The JSON of a payload, without what is not in it."""
     return dump_json(without_parts(value) if type(value) is Assembled else value)
-
