@@ -81,9 +81,9 @@ def _ask(stand: Stand, method: str, url: str, raw: bytes | None) -> tuple[int, b
             return (200, stand.payloads.upload(url, raw) or b"") if raw is not None else (200, stand.payloads.download(url))
         except ValueError:
             return 403, b""
-    asked = urllib.request.Request(url, data=raw, method=method, headers={"Content-Type": "application/json"})  # noqa: S310
+    asked = urllib.request.Request(url, data=raw, method=method, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

@@ -1,4 +1,4 @@
-"""Payloads larger than any request: by signed URLs, with nothing to be seen of it in the user's code. The real server, client and worker."""
+"""Payloads larger than any request: by signed URLs, unseen by the user's code. The real server, client and worker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def url_of(http: Http, operation: str, path: str = "", **more: str) -> Any:
 
 
 def send(url: str, raw: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, raw, method="PUT"), timeout=60) as answer:  # noqa: S310
+    with urllib.request.urlopen(urllib.request.Request(url, raw, method="PUT"), timeout=60) as answer:
         assert answer.status == 200
 
 
@@ -103,7 +103,7 @@ def test_other_clients_find_the_payload_by_its_path(http: Http, client: Client, 
         shown["externalOutputPayloadStoragePath"],
         shown["tasks"][0]["externalOutputPayloadStoragePath"],
     ):
-        with urllib.request.urlopen(url_of(http, "read", path).body["uri"], timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(url_of(http, "read", path).body["uri"], timeout=60) as answer:
             assert json.load(answer) == {"doc": TEXT}
     assert client.get(started.text).output == {"doc": TEXT}
 
