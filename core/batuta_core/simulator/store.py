@@ -84,7 +84,9 @@ class SimulatedPayloads:
             del self.objects[key]
 
     def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
-        self.objects[target, ref.key] = self.get(source, ref)
+        if (source, ref.key) not in self.objects:
+            raise WorkflowNotFound(f"payload {ref.key} of {source} is gone")
+        self.objects[target, ref.key] = self.objects[source, ref.key]
 
     def url(self, path: str, *, is_write: bool) -> str:
         return f"memory:///{path}?{'write' if is_write else 'read'}"
