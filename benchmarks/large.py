@@ -23,7 +23,7 @@ from typing import Any
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.engine import catalog, query, timers
 from batuta_core.engine.advance import advance_batch
-from batuta_core.engine.ports import FarTimer, Incoming, Ports, Refused
+from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.error import BatutaError

@@ -15,6 +15,7 @@ from typing import Any
 from batuta_core.engine.fetch import dump_json, load_json, read_payload
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput, PayloadTooLarge
+from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.ids import is_workflow_id, short_hash
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
 from batuta_core.model.names import ExecutionId
@@ -109,15 +110,20 @@ def _looked_at(ports: Ports, execution: ExecutionId, ref: PayloadRef, what: str)
 
 def handed_over(ports: Ports, source: ExecutionId, target: ExecutionId, value: Any) -> Any:
     """``value`` of one execution as another may keep it: what it holds by reference is copied. Repeats do nothing more."""
-    if isinstance(value, PayloadRef):
-        if value.size_bytes > PAYLOAD_MAX_BYTES:
-            ports.payloads.copy(source, value, target)
-            return value
+    if isinstance(value, PayloadRef) and value.size_bytes <= PAYLOAD_MAX_BYTES:
         value = read_payload(ports, source, value)
-    if type(value) is Assembled:
-        for ref in dict.fromkeys(hole.part.ref for hole in holes_of(value)):
+    refs = [value] if isinstance(value, PayloadRef) else [hole.part.ref for hole in holes_of(value)] if type(value) is Assembled else []
+    if refs and not _is_removed(ports, target):
+        for ref in dict.fromkeys(refs):
             ports.payloads.copy(source, ref, target)
     return value
+
+
+def _is_removed(ports: Ports, execution: ExecutionId) -> bool:
+    """Then nobody reads the copies any more, and they might come after the purge, which would leave them for ever. An execution that is
+    removed later than this is asked is purged two minutes after that."""
+    newest = ports.journal.newest(execution)
+    return newest is not None and newest.head.status is WorkflowStatus.REMOVED
 
 
 def raw_of(value: Any) -> bytes:
