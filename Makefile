@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-sizes bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-memory: $(VENV)/dev.stamp ## what each function needs of memory at its wor
 
 bench-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## tasks per second and step latency of the stage deployed on the emulator of AWS
 	$(BIN)/python -m benchmarks.deployed
+
+bench-sizes: $(VENV)/dev.stamp ## a loop of 100,000 iterations (1,000,000: `-m benchmarks.large loop --tasks 1000000`, 40 minutes), a million timers, a payload of 100 MB
+	$(BIN)/python -m benchmarks.large
 
 bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (fetches it with Maven, 458 MB)
 	$(BIN)/python -m benchmarks.peer
