@@ -18,7 +18,7 @@ import time
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.engine import catalog, query, timers
@@ -192,7 +192,10 @@ def run_tasks(size: int, *, is_loop: bool) -> None:
 
 def _read(ports: Ports, execution: ExecutionId, size: int) -> None:
     """What the API makes of it."""
-    page = lambda at: len(query.task_page(ports, execution, at, 15, ())["results"])  # noqa: E731
+
+    def page(at: int) -> int:
+        return len(query.task_page(ports, execution, at, 15, ())["results"])
+
     asked: dict[str, Callable[[], object]] = {
         "without tasks": lambda: len(query.workflow_json(ports, execution, has_tasks=False)),
         "whole": lambda: len(query.workflow_json(ports, execution)["tasks"]),
@@ -235,7 +238,7 @@ def run_timers() -> None:
     assert record is not None
     first_ms = world.now_ms + 3600_000
     record = replace(record, head=replace(record.head, mark=Mark(1, first_ms)))
-    ports = replace(world.plain, journal=OneRecord(record))
+    ports = replace(world.plain, journal=cast(Any, OneRecord(record)))
     cpu_s = time.process_time()
     for number in range(TIMERS):
         timers.arm(

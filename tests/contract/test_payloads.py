@@ -78,7 +78,10 @@ def got(stand: Stand, url: str) -> tuple[int, bytes]:
 def _ask(stand: Stand, method: str, url: str, raw: bytes | None) -> tuple[int, bytes]:
     if isinstance(stand.payloads, SimulatedPayloads):
         try:
-            return (200, stand.payloads.upload(url, raw) or b"") if raw is not None else (200, stand.payloads.download(url))
+            if raw is None:
+                return 200, stand.payloads.download(url)
+            stand.payloads.upload(url, raw)
+            return 200, b""
         except ValueError:
             return 403, b""
     asked = urllib.request.Request(url, data=raw, method=method, headers={"Content-Type": "application/json"})

@@ -119,6 +119,10 @@ def _world(watcher: Watcher, crash_at: int) -> World:
     return world
 
 
+def _start(world: World, request: StartRequest) -> None:
+    start(request, world.ports, no_javascript)
+
+
 def large_payloads_pass_whole_whoever_dies() -> None:
     for crash_at in _CRASHES:
         watcher, seen = Watcher(), dict[str, list[Any]]()
@@ -127,7 +131,7 @@ def large_payloads_pass_whole_whoever_dies() -> None:
         path = external.location(world.plain, NAMESPACE, "WRITE", "WORKFLOW_INPUT", "")
         world.payloads.upload(path["uri"], RAW)
         request = StartRequest(namespace=NAMESPACE, name="parent", external_input=path["path"], idempotency_key="k")
-        world.agenda.append((world.now_ms, Action("client", functools.partial(start, request, world.ports, no_javascript))))
+        world.agenda.append((world.now_ms, Action("client", functools.partial(_start, world, request))))
         world.run(limit_ms=3600_000)
         executions = world.journal.executions()
         if not executions:  # the client died before anything was begun

@@ -62,6 +62,7 @@ def work(server: Server, types: Sequence[str], results: int) -> None:
                 return
         for message in taken:
             done += 1
+            output: dict[str, Any]
             match done % 7:
                 case 2:
                     status, output = TaskStatus.IN_PROGRESS, {"half": done}
