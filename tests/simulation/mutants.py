@@ -655,8 +655,8 @@ _add(
 _add(
     "dead-function-runs-again",
     "batuta_core.decider.on_task",
-    """    if node.type.system_queue:  # what it did""",
-    """    if False:  # what it did""",
+    "    if node.type.system_queue and not node.type.is_repeatable:",
+    "    if False:",
     "a request of which nobody knows whether it was made is made again",
 )
 _add(
