@@ -161,7 +161,7 @@ class SimulatedQueues:
         return sorted(self._queues)
 
     def task_queues(self) -> list[str]:
-        own = (self.inbox, self.timers, self.http, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
+        own = (self.inbox, self.timers, self.http, self.events, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
         return [name for name in self._queues if name not in own]
 
     def is_ready(self, queue: str) -> bool:
