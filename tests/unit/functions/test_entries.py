@@ -24,7 +24,8 @@ from batuta_server.timers.entry import handle as timers
 from batuta_server.http.entry import handle as http
 from batuta_server.events.entry import handle as events
 records = json.loads(sys.argv[2])
-print(json.dumps([api(json.loads(sys.argv[1]), None), decider(records, None), timers(records, None), http(records, None), events(records, None)]), file=sys.stderr)
+answers = [api(json.loads(sys.argv[1]), None), *(function(records, None) for function in (decider, timers, http, events))]
+print(json.dumps(answers), file=sys.stderr)
 """
 
 
