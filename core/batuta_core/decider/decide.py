@@ -26,7 +26,6 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
-from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
     CallbacksReset,
     ChildBegan,
@@ -53,7 +52,7 @@ from batuta_core.model.event import (
     WorkflowStarted,
     WorkflowTerminated,
 )
-from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import About, Ended, Head, Mark, Record
 
@@ -246,15 +245,7 @@ def _run(step: Step) -> None:
             if not _look(step):
                 return
             continue
-        begin = step.next_begin()
-        node = step.node(begin.ref)
-        if begin.ref in step.skipped:
-            step.go_to(node.next)
-            continue
-        try:
-            node.type.begin(step, node, begin.hidden)
-        except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
-            outcome.local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
+        outcome.begin_next(step)
 
 
 def _look(step: Step) -> bool:

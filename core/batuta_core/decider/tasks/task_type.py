@@ -77,6 +77,10 @@ class TaskType:
         chance nothing is left that could end; a task that goes on waiting then would wait for ever."""
         return False
 
+    def cut_short(self, step: Step, node: Node, task: OpenTask) -> Mapping[str, Any]:
+        """What an open task of this type shows more when the execution ends before it does."""
+        return {}
+
     def enqueue_attempt(self, step: Step, node: Node, task: OpenTask) -> OpenTask:
         """Has another attempt, which is not yet open, run when its time has come (``OpenTask.due_ms``; 0: now)."""
         return step.enqueue(task)
