@@ -27,6 +27,7 @@ from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.event import (
+    NO_TIMER,
     CallbacksReset,
     ChildBegan,
     ChildEnded,
@@ -212,8 +213,9 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
     if step.is_paused:  # nothing is missed in a pause: its end arms a timer for what is due by then
         return is_mark or did
     did = _miss_workflow_deadline(step) or did
-    for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
-        did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref])) or did
+    is_asked = event.timer == NO_TIMER
+    for ref in [task.ref for task in step.open.values() if task.deadline_ms and (is_asked or task.deadline_ms <= step.now_ms)]:
+        did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref], is_asked=is_asked)) or did
         _run(step)
     return did or is_mark
 

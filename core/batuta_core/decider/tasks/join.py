@@ -58,7 +58,6 @@ class Join(TaskType):
         _finish(step, node, task, step.tasks(over))
         return True
 
-
     def cut_short(self, step: Step, node: Node, task: OpenTask) -> dict[str, Any]:
         """The outputs that it had seen when the last record was written: with a sub-workflow's task, also that of an open one."""
         if task.place.record == step.draft.seq:

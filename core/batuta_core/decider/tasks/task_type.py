@@ -32,6 +32,7 @@ class TaskType:
     is_loop: ClassVar[bool] = False  # what is inside of it is run again and again
     is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
     is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
+    limit_late_ms: ClassVar[int] = 0  # how much later than due such limits are looked at, unless somebody asks
     runs_child: ClassVar[bool] = False  # what runs for it ends with it
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
