@@ -48,7 +48,7 @@ def test_the_blocking_workflow_is_the_child_that_waits(api: Api) -> None:
     found = execute(api, "order", "BLOCKING_WORKFLOW").body
     assert (found["responseType"], found["signalTimeout"], found["targetWorkflowStatus"]) == ("BLOCKING_WORKFLOW", False, "RUNNING")
     assert found["workflowId"] == child_of(api, found["targetWorkflowId"])
-    assert (found["input"], [task["referenceTaskName"] for task in found["tasks"]]) == ({"x": 1}, ["wait"])
+    assert (found["input"], [task["referenceTaskName"] for task in found["tasks"]]) == ({"v": 1}, ["wait"])
 
 
 @pytest.mark.parametrize("strategy", ["BLOCKING_TASK", "BLOCKING_TASK_INPUT"])
