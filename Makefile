@@ -46,7 +46,7 @@ test: $(VENV)/dev.stamp ## the tests, within five minutes
 test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, the wheels in an empty environment
 	$(BIN)/python -m pytest -n $(JOBS) -m slow tests
 
-golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`, but for tests/golden/not_yet.txt
+golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`, but for the lists in tests/golden
 	$(BIN)/python -m tests.golden.play
 
 golden-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## the recordings, played against a stage deployed on the emulator of AWS

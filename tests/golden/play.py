@@ -1,7 +1,8 @@
 """Plays the recordings of the real Conductor against a server: ``python -m tests.golden.play [--deployed] [GLOB ...]``.
 
-All but those of ``not_yet.txt``, against a local server. With ``--deployed`` the spine of them, against a stage that is deployed for it on
-the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an operator's key.
+All but those of ``expected_differences.txt`` (meant otherwise) and ``not_yet.txt``, against a local server. With ``--deployed`` the spine
+of them, against a stage that is deployed for it on the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an
+operator's key.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from batuta_server.local.server import LocalServer
 from tests.shared import IS_ALL_REQUIRED, NOT_TESTED, SHARED
 
 _MAX_S = 600
-_NOT_YET = Path(__file__).parent / "not_yet.txt"
+EXPECTED_DIFFERENCES = Path(__file__).parent / "expected_differences.txt"
+LEFT_OUT = (EXPECTED_DIFFERENCES, Path(__file__).parent / "not_yet.txt")
 # A deployed stage decides in some 30 ms, one batch after another (the emulator's FIFO queues), so fewer scenarios at a time and more
 # patience before it counts as being at rest.
 _DEPLOYED = ("--jobs", "4", "--settle-ms", "800")
@@ -39,23 +41,28 @@ def main() -> int:
     try:
         with _deployed() if is_deployed else _local() as url, tempfile.TemporaryDirectory() as folder:
             if not chosen:
-                chosen = ["--list", str(golden / "spine.txt" if is_deployed else _all_but(golden, _NOT_YET, Path(folder)))]
+                chosen = ["--list", str(golden / "spine.txt" if is_deployed else _all_but(golden, Path(folder)))]
             return play(url, [*chosen, *(_DEPLOYED if is_deployed else ())])
     except pytest.skip.Exception as missing:  # no node, say
         print(f"golden: {missing}")
         return 0
 
 
-def _all_but(golden: Path, left_out: Path, folder: Path) -> Path:
+def _all_but(golden: Path, folder: Path) -> Path:
     """A list of the scenarios that must pass."""
-    lines = (line.partition("#")[0].strip() for line in left_out.read_text(encoding="utf-8").splitlines())
     names = {f"{file.parent.name}/{file.stem}" for file in (golden / "scenarios").glob("*/*.json")}
-    without = set(filter(None, lines))
+    without = {name for file in LEFT_OUT if file.exists() for name in listed(file)}
     if unknown := without - names:
-        sys.exit(f"golden: {left_out.name} names scenarios that are not there: {', '.join(sorted(unknown))}")
+        sys.exit(f"golden: left out, but there are no such scenarios: {', '.join(sorted(unknown))}")
     found = folder / "wanted.txt"
     found.write_text("\n".join(sorted(names - without)), encoding="utf-8")
     return found
+
+
+def listed(file: Path) -> list[str]:
+    """The scenarios in a list of ours, each on a line of its own; ``#`` begins a comment."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
 
 
 def play(url: str, chosen: Sequence[str]) -> int:

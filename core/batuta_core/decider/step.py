@@ -102,6 +102,8 @@ class Step:
         self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
         self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
         self._scripts = 0
+        self._beside = 0  # how many of the next to come begin in one go with what led to them
+        self.is_ending = False
         self.stops = head.stops
         self.stops_ms = head.stops_ms
         self._scheduled_here = 0
@@ -130,6 +132,7 @@ class Step:
         """``refs`` come next, in this order and before whatever else is to come. ``fork``: the dynamic one that they and the JOIN
         among them belong to."""
         self.todo.extendleft(self._begin(ref, hidden, fork) for ref in reversed(refs))
+        self._beside += len(refs)
 
     def _begin(self, ref: str, hidden: frozenset[str], fork: TaskPlace | None = None) -> Begin:
         return Begin(ref, hidden, fork or (self.forked[ref][1] if ref in self.forked else None))
@@ -140,7 +143,13 @@ class Step:
         if begin.fork is not None and begin.ref not in self.graph.nodes and begin.ref not in self.forked:
             self.add_forked(begin.fork)
         self.joining = begin.fork if begin.ref in self.graph.nodes else None
+        self._beside = max(self._beside - 1, 0)
         return self.todo.popleft()
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether more begins in one go with what began last: the other branches of its fork, and the join."""
+        return self._beside > 0 and self.may_run_scripts
 
     def is_beside(self, node: Node) -> bool:
         """Whether the flow has gone on without ``node``, whose task was retried since."""

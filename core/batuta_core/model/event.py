@@ -295,6 +295,9 @@ class QueueMade:
         return cls(place=TaskPlace(*data["task"]), op=data["op"], send=data["send"])
 
 
+NO_TIMER = 0  # a user's "decide" looks at the deadlines as a timer does, and takes none away
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
     """A deadline has passed. ``timer`` is the record that armed it; ``due_ms`` proves the time, whatever clocks say."""
