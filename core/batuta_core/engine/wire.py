@@ -245,6 +245,29 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     }
 
 
+def task_summary_json(task: TaskExecution, workflow: WorkflowExecution) -> dict[str, Any]:
+    """Conductor's TaskSummary. Input and output are left out, as those of executions are."""
+    waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
+    return {
+        "workflowId": workflow.workflow_id,
+        "workflowType": workflow.name,
+        "scheduledTime": _iso(task.scheduled_ms),
+        "startTime": _iso(task.started_ms),
+        "updateTime": _iso(task.updated_ms),
+        "endTime": _iso(task.ended_ms),
+        "status": task.status.value,
+        "executionTime": task.ended_ms - task.started_ms if task.ended_ms and task.started_ms else 0,
+        "queueWaitTime": max(task.started_ms - waited_from, 0) if task.started_ms else 0,
+        "taskDefName": task.name,
+        "taskType": task.task_type,
+        "input": "",
+        "output": "",
+        "taskId": task.task_id,
+        "workflowPriority": workflow.priority,
+        **_present(correlationId=workflow.correlation_id, reasonForIncompletion=task.reason, domain=task.domain),
+    }
+
+
 def _iso(at_ms: int) -> str:
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"

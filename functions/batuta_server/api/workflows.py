@@ -8,11 +8,11 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import operate, query, search, synchronous, wire
+from batuta_core.engine import operate, query, search, synchronous
 from batuta_core.engine.ports import Ports, SummaryQuery
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.engine.wait import WAIT_MAX_MS
-from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_server.api.definitions import naming_all_workflow_faults
@@ -31,18 +31,6 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         request = current()
         body = read_body(StartWorkflowBody, request.json())
         return text_response(_start(ports, body.to_request(request.namespace)))
-
-    @app.route("/api/workflow/search", "GET")
-    def search_workflows() -> Response[str]:
-        request = current()
-        if request.text("freeText") not in ("", "*"):
-            problem = Problem("freeText", "must be *", request.text("freeText")[:64])
-            raise InvalidInput(
-                "There is no free text search; narrow by workflowType, status, correlationId or startTime.", problems=[problem]
-            )
-        wanted = search.parse_query(request.text("query"), request.text("sort"))
-        total, page = search.find(ports, request.namespace, wanted, request.number("start", 0), request.number("size", 100))
-        return json_response({"totalHits": total, "results": [wire.summary_json(summary) for summary in page]})
 
     @app.route("/api/workflow/execute/<name>/<version>", "POST")
     def execute_workflow(name: str, version: str) -> Response[str]:
