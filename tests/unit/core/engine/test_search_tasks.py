@@ -25,18 +25,16 @@ class Stage:
         self.server = Server()
         self.server.register(simple("a"), simple("b"), task_definitions=ONCE)
         self.server.register(simple("c"), name="other")
-        self.first, self.second, self.third = (self.start("w") for _ in range(3))
-        self.other = self.start("other")
-        for execution, status in ((self.first, TaskStatus.COMPLETED), (self.second, TaskStatus.FAILED)):
-            message = self.server.taken("a")
-            assert message.execution == execution
-            self.server.report(message, status, reason=None if status is TaskStatus.COMPLETED else "boom")
+        self.first = self.start("w")
+        self.server.report(self.server.taken("a"))
         self.server.report(self.server.taken("b"))
-        self.server.settle(2000)  # the index is behind by so much
+        self.second = self.start("w")
+        self.server.report(self.server.taken("a"), TaskStatus.FAILED, reason="boom")
+        self.third, self.other = self.start("w"), self.start("other")
 
     def start(self, name: str) -> ExecutionId:
         execution = self.server.start(name)
-        self.server.settle(1000)
+        self.server.world.now_ms += 1000
         return execution
 
     def found(self, query: str, sort: str = "", start: int = 0, size: int = 100) -> tuple[int, list[tuple[ExecutionId, str]]]:
