@@ -55,6 +55,7 @@ class Anew:
     number: int = 0  # of a rerun: the task that begins anew, and its place
     place: TaskPlace | None = None
     input: Any = None  # None: evaluate it
+    iteration: int = 0  # of the loop around it, which may be over
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,12 @@ class Step:
 
     def iteration_of(self, node: Node) -> int:
         """Of the loop around ``node``; 0 where there is none."""
-        return self.open[node.loop].rounds if node.loop else 0
+        if not node.loop or node.loop in self.open:
+            return self.open[node.loop].rounds if node.loop else 0
+        if node.ref in self.anew:  # it runs beside the flow, which has left the loop
+            return self.anew[node.ref].iteration
+        task = self.task(node.ref)
+        return task.iteration if task else 0
 
     def node(self, ref: str) -> Node:
         """The node of that reference name, of the definition or of a dynamic fork."""
@@ -261,7 +267,7 @@ class Step:
 
     def add_forked(self, fork: TaskPlace) -> dict[str, Node]:
         """Makes the nodes of a dynamic fork known."""
-        nodes = forked.branches(view.scheduling_change(self.reader.record(fork.record), fork.nth), self.graph, self.reader)
+        nodes = forked.branches(fork, self.graph, self.reader)
         self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
         return nodes
 
