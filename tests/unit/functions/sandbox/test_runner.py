@@ -117,6 +117,11 @@ def test_a_value_beyond_the_limit_is_refused(mine: Sandbox, script: Script) -> N
     is_as_good_as_new(mine, old)
 
 
+def test_a_value_that_is_short_and_takes_much_memory_is_refused(mine: Sandbox) -> None:
+    query = "[range(1000) | [{}]] as $shared | [range(800) | $shared]"  # 4 MB of JSON, 130 MB of objects
+    assert "take more memory" in (run(mine, jq(query)).error or "")
+
+
 def test_a_process_is_kept_as_long_as_it_behaves(mine: Sandbox) -> None:
     old = pid_of(mine)
     for script in (javascript("1"), javascript("nope"), jq("."), jq(".[ |"), javascript("throw 1")):
