@@ -10,7 +10,6 @@ from batuta_core.decider.known import Language, Script, ScriptResult
 from batuta_core.model.error import Unavailable
 from batuta_server.sandbox import protocol
 from batuta_server.sandbox.limits import TIME_S
-from batuta_server.sandbox.value import NoValue, value_of
 
 if TYPE_CHECKING:
     from batuta_server.sandbox.process import Ended, Process
@@ -86,6 +85,8 @@ def _of_ended(script: Script, ended: Ended) -> ScriptResult:
 
 
 def _result(script: Script, kind: bytes, text: bytes) -> ScriptResult:
+    from batuta_server.sandbox.value import NoValue, value_of  # likewise
+
     said = text.decode("utf-8", "surrogatepass")
     if kind != protocol.VALUE:
         return ScriptResult(error=said)
