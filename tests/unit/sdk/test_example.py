@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 from decimal import Decimal
@@ -13,8 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.sdk.stub import EXECUTION, TASK
 
-import batuta.testing
-from batuta import TaskContext, WorkflowStatus
+from batuta import TaskContext
 from batuta.binding import Binding
 from batuta.results import Execution
 from batuta.task_function import task_function
@@ -73,35 +71,6 @@ def test_the_card_is_charged_at_the_third_attempt_with_one_key(worker: ModuleTyp
             worker.charge_card("A-1", Decimal("9.50"), attempt(number))
     assert worker.charge_card("A-1", Decimal("9.50"), attempt(3)) == worker.Receipt("R-A-1", Decimal("9.50"))
     assert attempt(1).idempotency_key == attempt(3).idempotency_key
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions' own pauses take no time."""
-    pause = asyncio.sleep
-    monkeypatch.setattr("time.sleep", lambda _s: None)
-    monkeypatch.setattr("asyncio.sleep", lambda _s: pause(0))
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("shipping", "carrier"), [("express", "courier"), ("post", "post")])
-def test_an_order_from_the_customer_to_the_parcel(worker: ModuleType, shipping: str, carrier: str) -> None:
-    order = {**load("run").ORDER, "shipping": shipping}
-    with batuta.testing.run(FOLDER / "order.json", input=order, workers=worker.worker) as done:
-        assert done.status is WorkflowStatus.COMPLETED
-        assert done.path == ["stock", "payment", "reconsider", "parcel", "carrier", carrier, "letter"]
-        assert [task.status.value for task in done.tasks("payment")] == ["FAILED", "FAILED", "COMPLETED"]
-        assert done.output["paid"] == "417.90"
-        assert done.execution.ended_ms - done.execution.created_ms == 5000  # two retries after a second each, three to reconsider
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_card_that_stays_refused_ends_the_order_before_anything_is_packed(worker: ModuleType) -> None:
-    order = load("run").ORDER
-    with batuta.testing.run(FOLDER / "order.json", input=order, workers=worker.worker, answers={"payment": ConnectionError("no")}) as done:
-        assert done.status is WorkflowStatus.FAILED
-        assert done.path == ["stock", "payment"]
-        assert [task.attempt for task in done.tasks("payment")] == [1, 2, 3, 4]
 
 
 def test_results_of_one_task_fit_the_next(worker: ModuleType) -> None:
