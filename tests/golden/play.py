@@ -1,7 +1,8 @@
 """Plays the recordings of the real Conductor against a server: ``python -m tests.golden.play [--deployed] [GLOB ...]``.
 
-All but those of ``not_yet.txt``, against a local server. With ``--deployed`` the spine of them, against a stage that is deployed for it on
-the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an operator's key.
+All but those of ``expected_differences.txt`` (meant otherwise) and ``not_yet.txt``, against a local server. With ``--deployed`` the spine
+of them, against a stage that is deployed for it on the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an
+operator's key.
 """
 
 from __future__ import annotations

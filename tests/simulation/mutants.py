@@ -645,9 +645,9 @@ _add(
 )
 _add(
     "skipped-task-run",
-    "batuta_core.decider.decide",
-    "        if begin.ref in step.skipped:\n",
-    "        if begin.ref in step.skipped and not step.before.life:\n",
+    "batuta_core.decider.outcome",
+    "    if begin.ref in step.skipped:\n",
+    "    if begin.ref in step.skipped and not step.before.life:\n",
     "a rerun runs what a user had skipped",
 )
 

@@ -17,7 +17,16 @@ from batuta_core.engine.fetch import decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput, OperationRefused, PayloadTooLarge, TaskNotFound, Unavailable, WorkflowNotFound
-from batuta_core.model.event import Event, TaskHeartbeat, TaskPlace, TaskUpdated, WorkflowRemoved, WorkflowTerminated
+from batuta_core.model.event import (
+    NO_TIMER,
+    Event,
+    TaskHeartbeat,
+    TaskPlace,
+    TaskUpdated,
+    TimerFired,
+    WorkflowRemoved,
+    WorkflowTerminated,
+)
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
@@ -88,6 +97,17 @@ def terminate(ports: Ports, execution: ExecutionId, reason: str | None, *, is_fa
         if newest.head.status is WorkflowStatus.TERMINATED:
             return None
         return WorkflowTerminated(op=op, reason=reason, is_failure_workflow_wanted=is_failure_workflow_wanted)
+
+    operate(ports, execution, make)
+
+
+def look(ports: Ports, execution: ExecutionId) -> None:
+    """Looks at the deadlines now, as Conductor's ``decide`` does. Where none has passed, that is one read."""
+
+    def make(newest: Record) -> Event | None:
+        is_running = newest.head.status is WorkflowStatus.RUNNING
+        has_deadline = any(task.deadline_ms for task in newest.head.open.values())
+        return TimerFired(timer=NO_TIMER, due_ms=ports.clock.now_ms()) if is_running and has_deadline else None
 
     operate(ports, execution, make)
 
