@@ -113,6 +113,8 @@ def test_a_function_starts_on_the_asset_alone(what: str, tmp_path_factory: pytes
     asset = tmp_path_factory.getbasetemp() / "x86_64"
     bundle_ = bundle.build(X86_64, asset)
     code = f"import batuta_server.{what}.entry as entry; from importlib.metadata import version; version('batuta-server'); entry.handle"
+    if what == "api":
+        code += "; import batuta_core.simulator.mocked"  # loaded with the first /workflow/test
     done = subprocess.run(
         [str(python), "-S", "-c", code], env={**ENVIRONMENT, "PYTHONPATH": str(bundle_)}, capture_output=True, text=True, check=False
     )
