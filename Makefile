@@ -41,7 +41,7 @@ dev: $(VENV)/run.stamp ## a server on http://127.0.0.1:PORT/api until Ctrl-C (PO
 	@$(BIN)/batuta dev --port $(PORT) $(if $(STATE),--state $(STATE))
 
 test: $(VENV)/dev.stamp ## the tests, within five minutes
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/upgrade tests/infra tests/simulation tests/contract tests/budget tests/local
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/upgrade tests/infra tests/simulation tests/contract tests/golden tests/budget tests/local examples
 
 test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, the wheels in an empty environment
 	$(BIN)/python -m pytest -n $(JOBS) -m slow tests

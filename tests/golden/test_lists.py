@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.golden.play import EXPECTED_DIFFERENCES, LEFT_OUT, listed
+from tests.golden.wanted import EXPECTED_DIFFERENCES, LEFT_OUT, listed
 from tests.shared import REPOSITORY
 
 _MAX = 5

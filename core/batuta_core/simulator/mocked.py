@@ -19,6 +19,7 @@ from batuta_core.engine.operate import TaskReport
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.error import InvalidInput
+from batuta_core.model.event import TaskUpdated
 from batuta_core.model.names import ExecutionId
 from batuta_core.simulator.rehearsal import Asked, Rehearsal
 
@@ -80,8 +81,8 @@ class _Test:
                 operate.terminate(self.rehearsal.ports, execution, reason)
         self.rehearsal.run_to(self.rehearsal.world.now_ms)
 
-    def _answer(self, asked: Asked) -> TaskReport | None:
-        """The next mock of the task: in Conductor, too, no matter whether the task is due."""
+    def _answer(self, asked: Asked) -> TaskUpdated | None:
+        """From the next mock of the task: in Conductor, too, no matter whether the task is due."""
         mocks: Mocks | None = self._mocks
         for ref in asked.parents:
             mocks = mocks.children.get(ref) if mocks else None
@@ -91,7 +92,8 @@ class _Test:
             if used < len(reports):
                 self._used[asked.execution, ref] += 1
                 self._check()
-                return reports[used]
+                report, op = reports[used], f"mock{self._steps}"
+                return TaskUpdated(place=asked.message.place, status=report.status, op=op, output=dict(report.output))
         return None
 
     def _check(self) -> None:

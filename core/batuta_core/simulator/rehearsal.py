@@ -1,14 +1,15 @@
 """An execution played with given answers: the whole engine in memory, on a clock that jumps, and somebody who answers for the outside.
 
 Nothing is sent to anybody. Whenever the engine has come to rest, each open task that waits for the outside world (a worker, the
-http function, a user, a child) is put to ``answer``, which says what becomes of it, or None for "nothing yet". What is answered is reported
-as a worker reports it over HTTP. Then it goes on. Both ``batuta.testing`` and ``POST /workflow/test`` are this.
+http function, a user, a child) is put to ``answer``, which gives the event that comes of it, or None for "nothing yet". Then it goes
+on. Both ``batuta.testing`` and ``POST /workflow/test`` are this.
 
 The messages of tasks are left on their queues: the head says what is open, and tells tasks of one type in different executions apart.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +19,8 @@ from batuta_core.decider.tasks.task_type import TaskType
 from batuta_core.engine import operate
 from batuta_core.engine.dispatch import task_message
 from batuta_core.engine.fetch import graph_of, open_nodes, read_records
-from batuta_core.engine.operate import TaskReport
 from batuta_core.engine.ports import Ports
+from batuta_core.model.event import Event, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
@@ -35,7 +36,8 @@ class Asked:
     kind: TaskType
     parents: tuple[str, ...]  # the reference names of the SUB_WORKFLOW tasks that it is inside of, the outermost first
     base_ref: str  # without the number of the iteration
-    due_ms: int  # of work: when it may be begun; 0: at once
+    due_ms: int  # of work: when it may be begun, 0: at once; of others: when it ends by itself, 0: never
+    has_child: bool  # another execution runs for it
 
     @property
     def execution(self) -> ExecutionId:
@@ -54,7 +56,7 @@ class Asked:
                 yield "/".join((*parents, ref))
 
 
-Answer = Callable[[Asked], TaskReport | None]
+Answer = Callable[[Asked], TaskUpdated | TaskStarted | None]
 
 
 class _FailureLog:
@@ -115,17 +117,13 @@ class Rehearsal:
                 if found := self._asked_of(execution, task):
                     yield found
 
-    def report(self, asked: Asked, report: TaskReport) -> None:
-        execution = asked.execution
-        operate.update_task(self.ports, execution.namespace, execution.workflow_id, asked.message.task_id, report)
-
     def _ask_all(self) -> bool:
         """Whether anything was answered."""
         has_answered = False
         for asked in self.asked():
-            report = self._answer(asked)
-            if report is not None:
-                self.report(asked, report)
+            event = self._answer(asked)
+            if event is not None:
+                operate.operate(self.ports, asked.execution, functools.partial(_same, event))
                 has_answered = True
         return has_answered
 
@@ -143,7 +141,7 @@ class Rehearsal:
         seq = task.place.rerun or task.place.record
         scheduled = newest if seq == newest.seq else read_records(self.ports, execution, [seq])[seq]
         message = task_message(self.ports, execution, newest.head, graph, node, task, scheduled)
-        return Asked(message, node.type, self.parents_of(execution), task.ref, task.due_ms if is_work else 0)
+        return Asked(message, node.type, self.parents_of(execution), task.ref, task.due_ms, bool(task.child))
 
     def parents_of(self, execution: ExecutionId) -> tuple[str, ...]:
         """The reference names of the SUB_WORKFLOW tasks that lead to an execution."""
@@ -162,3 +160,7 @@ class Rehearsal:
             if task.child and child_id(parent.workflow_id, task.place) == execution.workflow_id:
                 return (*self.parents_of(parent), task.shown_ref)
         return ()  # it was answered in the child's place
+
+
+def _same(event: Event, newest: Record) -> Event:
+    return event

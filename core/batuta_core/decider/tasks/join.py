@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome, view
-from batuta_core.decider.forked import roots_read
+from batuta_core.decider.forked import input_of, roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
-from batuta_core.decider.view import scheduling_change
 from batuta_core.model.execution import TaskExecution, TaskStatus
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
 
 def _forked_refs(step: Step, fork: TaskPlace) -> Sequence[str]:
     """The branches of a dynamic fork."""
-    found: Sequence[str] = step.reader.payload(scheduling_change(step.reader.record(fork.record), fork.nth).input)["forkedTasks"]
+    found: Sequence[str] = input_of(fork, step.reader)["forkedTasks"]
     return found
 
 
