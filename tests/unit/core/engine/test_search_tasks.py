@@ -99,13 +99,13 @@ class CountedJournal:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self.read: list[ExecutionId] = []
+        self.looked_at: list[ExecutionId] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
     def glance(self, execution: ExecutionId) -> Any:
-        self.read.append(execution)
+        self.looked_at.append(execution)
         return self._journal.glance(execution)
 
 
@@ -123,7 +123,7 @@ def test_only_journals_that_may_hold_such_tasks_are_read(stage: Stage, query: st
     journal = CountedJournal(stage.server.ports.journal)
     ports = replace(stage.server.ports, journal=journal)
     find(ports, NAMESPACE, parse_query(query), 0, 100)
-    assert sorted(journal.read, key=str) == sorted((getattr(stage, name) for name in names), key=str)
+    assert sorted(journal.looked_at, key=str) == sorted((getattr(stage, name) for name in names), key=str)
 
 
 def test_what_would_read_too_much_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
