@@ -89,7 +89,7 @@ def test_scripts_are_run_again_as_the_server_runs_them() -> None:
 
 
 def test_without_the_server_a_script_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with journals._Scripts() as scripts, pytest.raises(journals.ScriptsMissing, match="batuta"):
         scripts.run([Script(Language.JAVASCRIPT, "1", "{}", 0, "t")])
 
