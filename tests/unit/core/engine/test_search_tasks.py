@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
@@ -99,13 +99,13 @@ class CountedJournal:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self.looked_at: list[ExecutionId] = []
+        self.asked: list[ExecutionId] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
     def glance(self, execution: ExecutionId) -> Any:
-        self.looked_at.append(execution)
+        self.asked.append(execution)
         return self._journal.glance(execution)
 
 
@@ -121,9 +121,9 @@ class CountedJournal:
 )
 def test_only_journals_that_may_hold_such_tasks_are_read(stage: Stage, query: str, names: list[str]) -> None:
     journal = CountedJournal(stage.server.ports.journal)
-    ports = replace(stage.server.ports, journal=journal)
+    ports = replace(stage.server.ports, journal=cast(Journal, journal))
     find(ports, NAMESPACE, parse_query(query), 0, 100)
-    assert sorted(journal.looked_at, key=str) == sorted((getattr(stage, name) for name in names), key=str)
+    assert sorted(journal.asked, key=str) == sorted((getattr(stage, name) for name in names), key=str)
 
 
 def test_what_would_read_too_much_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
