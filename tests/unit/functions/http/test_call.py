@@ -176,10 +176,9 @@ def test_secrets_are_not_for_another_server() -> None:
 
 def test_secrets_that_stayed_behind_do_not_come_back() -> None:
     """From one server to another and back to the first, which could not know who sent it there."""
-    target = other = None
 
     def says(asked: Asked) -> bytes:
-        return answer() if " /back " in asked.line else to(f"{other.url}/")  # type: ignore[attr-defined]
+        return answer() if " /back " in asked.line else to(f"{other.url}/")
 
     with Target(says) as target, Target(lambda _: to(f"{target.url}/back")) as other:
         get(target.url, headers={"aUTHORIZATION": "Bearer x", "Proxy-Authorization": "y"})
