@@ -48,8 +48,8 @@ SANDBOX = Contents(
     (
         *LAMBDA.ours_left_out,
         "batuta_core/simulator",
-        *(f"batuta_server/{what}" for what in ("api", "aws", "decider", "http", "stage", "timers")),
-        *(f"batuta_server/{what}.py" for what in ("bootstrap", "events", "facts", "layout", "settings", "telemetry")),
+        *(f"batuta_server/{what}" for what in ("api", "aws", "decider", "events", "http", "stage", "timers")),
+        *(f"batuta_server/{what}.py" for what in ("bootstrap", "facts", "incoming", "layout", "settings", "telemetry")),
     ),
 )
 

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "BATUTA_BUCKET": "payloads",
     "BATUTA_TOKEN_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "BATUTA_ENDPOINT_URL": "http://127.0.0.1:9",
+    "BATUTA_ACCOUNT": "000000000000",
 }
 
 
@@ -103,7 +104,7 @@ def test_compiled_code_is_taken_without_a_look_at_the_sources(arm64: Path) -> No
     assert not any(str(arm64).encode() in path.read_bytes() for path in compiled)
 
 
-@pytest.mark.parametrize("what", ["api", "decider", "timers", "http"])
+@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "events"])
 def test_a_function_starts_on_the_asset_alone(what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without site-packages, so that nothing of this machine's can stand in for what is missing."""
     python = bundle.find_python()

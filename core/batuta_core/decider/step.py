@@ -32,7 +32,7 @@ from batuta_core.model.command import ArmTimer, Command, EnqueueTask
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import check_size
+from batuta_core.model.payload import check_size, is_larger
 from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
 ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
 # A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
 SCRIPTS_MAX = 5
+# A larger value counts as all of them: a decision holds its scripts' values, and a decider has 256 MB.
+VALUE_LARGE_BYTES = 256 * 1024
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -398,12 +400,13 @@ class Step:
         script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
-        self._scripts += 1
-        return self.known.scripts[script]
+        result = self.known.scripts[script]
+        self._scripts += SCRIPTS_MAX if is_larger(result.value, VALUE_LARGE_BYTES) else 1
+        return result
 
     @property
     def may_run_scripts(self) -> bool:
-        """Whether this decision has the time for one more."""
+        """Whether this decision has the time and the memory for one more."""
         return self._scripts < SCRIPTS_MAX
 
     def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:

@@ -19,10 +19,10 @@ from queue import SimpleQueue
 from random import Random
 from typing import Any, cast
 
-from batuta_core.engine import advance, dead_letters, timers
+from batuta_core.engine import advance, dead_letters, publish, timers
 from batuta_core.engine.catalog import Catalog
 from batuta_core.engine.fetch import Cache
-from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts
+from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts, Sinks
 from batuta_core.model import ids
 from batuta_core.model.error import Unavailable
 from batuta_core.model.names import ExecutionId
@@ -31,11 +31,13 @@ from batuta_core.model.token import Signer
 from batuta_core.simulator.faults import Crash, Fault, Faults, Hits, NoFaults
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
+    SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
+    SimulatedSinks,
     SimulatedSummaries,
 )
 
@@ -120,6 +122,8 @@ class World:
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()
+        self.actions = SimulatedActions()
+        self.sinks = SimulatedSinks()
         self.scripts = scripts or NoScripts()
         self.plain = Ports(
             stage=stage,
@@ -135,11 +139,14 @@ class World:
             signer=Signer([b"the simulator's only key"]),
             catalog=Catalog(),
             cache=Cache(),
+            actions=self.actions,
             scripts=self.scripts,
             retention_s=retention_s,
             log=log or NullLog(),
         )
-        self.ports = replace(self.plain, **{name: cast(Any, _Port(self, name, getattr(self, name))) for name in _FAULTY})
+        faulty = {name: cast(Any, _Port(self, name, getattr(self, name))) for name in _FAULTY}
+        self.faulty_sinks: Sinks = faulty.pop("sinks")
+        self.ports = replace(self.plain, **faulty)
 
     # --- I/O, and what befalls it
 
@@ -301,6 +308,7 @@ class World:
         for queue, name, handler in (
             (self.queues.inbox, "decider", lambda batch: advance.advance_batch(self.ports, batch)),
             (self.queues.timers, "timers", lambda batch: timers.fire(self.ports, batch)),
+            (self.queues.events, "events", lambda batch: publish.publish_batch(self.ports, self.faulty_sinks, batch)),
         ):
             if self.queues.is_ready(queue):
                 found.append(Action(name, functools.partial(self._feed, queue, handler)))
@@ -333,7 +341,7 @@ class World:
         timers.move_far_timers(self.ports)
 
 
-_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "scripts")
+_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "actions", "sinks", "scripts")
 
 
 class _Clock:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, RouteNotFound
-from batuta_server.api import bulk, metadata, operations, tasks, workflow_tests, workflows
+from batuta_server.api import bulk, events, metadata, operations, tasks, workflow_tests, workflows
 from batuta_server.api.request import current, empty_response, enter, json_response, leave, noted, text_response
 from batuta_server.api.resolver import Resolver
 
@@ -71,6 +71,7 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
     operations.add_routes(app, ports)
     bulk.add_routes(app, ports)
     tasks.add_routes(app, ports)
+    events.add_routes(app, ports)
 
     @app.route("/health", "GET")
     @app.route("/api/health", "GET")

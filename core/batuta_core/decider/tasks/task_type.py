@@ -25,6 +25,8 @@ class TaskType:
     is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
     is_named_late: ClassVar[bool] = False  # which queue that is, only its input says
     system_queue: ClassVar[str] = ""  # a function of ours runs it: the stage's queue that feeds the function; empty: none does
+    is_repeatable: ClassVar[bool] = False  # such a function may run an attempt again: what it does twice has the effect of once
+    is_told_domains: ClassVar[bool] = False  # its message says to which domains the execution's tasks go
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered
