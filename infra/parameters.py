@@ -197,7 +197,9 @@ class StageParameters:
             _require(is_served, "event_sources", f"of the namespaces that are allowed; add {namespace} to namespaces")
         queues = [text.partition("/")[2] for text in self.event_sources]
         _require(len(set(queues)) == len(queues), "event_sources", "each queue once: its messages are for one namespace")
-        own = [name for name in (*queues, *(sink.partition(":")[2] for sink in self.event_sinks)) if name.startswith(f"batuta-{self.stage}--")]
+        own = [
+            name for name in (*queues, *(sink.partition(":")[2] for sink in self.event_sinks)) if name.startswith(f"batuta-{self.stage}--")
+        ]
         _require(not own, "event_sinks, event_sources", f"queues of others, not {', '.join(own)}")
 
     def _check_http_allowed(self) -> None:

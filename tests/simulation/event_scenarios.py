@@ -9,12 +9,12 @@ from typing import Any
 from batuta_core.engine import catalog, handlers, operate, query, revive
 from batuta_core.engine.ports import ActionStatus
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
-from batuta_core.model.event import VariablesUpdated, WorkflowStarted
+from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
-from batuta_core.simulator.faults import Fault, Faults, NoFaults, RandomFaults, ToldFaults
+from batuta_core.simulator.faults import Fault, Faults, NoFaults, RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, nothing_stalls, require

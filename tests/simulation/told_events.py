@@ -36,7 +36,11 @@ def each_has_its_effect_once(world: World, watcher: Watcher) -> None:
     for execution, records in watcher.records.items():
         for record in records:
             for event in record.events:
-                if isinstance(event, TaskUpdated) and event.status is TaskStatus.COMPLETED and _is_published(world, execution, event.output):
+                if (
+                    isinstance(event, TaskUpdated)
+                    and event.status is TaskStatus.COMPLETED
+                    and _is_published(world, execution, event.output)
+                ):
                     task_id = ids.task_id(execution.workflow_id, *event.place)
                     message_id = f"{task_id}.{event.place.rerun}" if event.place.rerun else task_id
                     _has_its_effect(world, watcher, execution, message_id)

@@ -2,8 +2,8 @@
 
 * The tasks of a new life have places of their own, so whatever the former life still sends finds nothing that it could apply to. The armed
   timer, whatever it was armed for, stays the head's mark.
-* Joins and loops that the end had cut short, or that had failed with what is begun again, are **open again**, the same tasks, as they stood.
-  What they wait for lies in the head or is begun again.
+* Joins and loops that the end had cut short, or that had failed with what is begun again, are **open again**, the same tasks, as they
+  stood. What they wait for lies in the head or is begun again.
 * A retried task that the flow had gone on without (a permissive one) runs **beside** the flow: what follows it is not begun twice
   (``Head.passed``).
 """

@@ -23,7 +23,7 @@ from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.decider.expression.text import java_text
 from batuta_core.decider.known import DefinitionName, Language, Script
-from batuta_core.decider.tasks.scripts import JAVASCRIPT, NO_PYTHON, PYTHON, VALUE_PARAM
+from batuta_core.decider.tasks.scripts import NO_PYTHON, PYTHON, VALUE_PARAM
 from batuta_core.engine import child, operate, revive, timers
 from batuta_core.engine.ports import ActionStatus, HandlerAction, Ports
 from batuta_core.model import ids

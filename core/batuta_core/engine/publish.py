@@ -72,9 +72,7 @@ def handle_outside(ports: Ports, namespace: str, event: str, received: Incoming)
         payload = received.text if is_too_deep(payload) else payload
     except (ValueError, RecursionError):
         payload = received.text
-    published = Published(
-        namespace=namespace, name=event, message_id=received.message_id, payload=payload, at_ms=ports.clock.now_ms()
-    )
+    published = Published(namespace=namespace, name=event, message_id=received.message_id, payload=payload, at_ms=ports.clock.now_ms())
     try:
         handle(ports, published)
     except Exception as error:

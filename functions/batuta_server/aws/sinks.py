@@ -18,7 +18,9 @@ _SOURCE, _DETAIL_TYPE = "batuta", "batuta.event"  # of what EventBridge gets
 _TRIES = 3
 _SERVICES: Mapping[str, str] = {"sqs": "sqs", "sns": "sns", "eventbridge": "events"}
 # What another time may mend: the service's trouble, not the sink's.
-_PASSING = frozenset({"Throttling", "ThrottlingException", "RequestThrottled", "InternalFailure", "InternalException", "ServiceUnavailable"})
+_PASSING = frozenset(
+    {"Throttling", "ThrottlingException", "RequestThrottled", "InternalFailure", "InternalException", "ServiceUnavailable"}
+)
 
 
 class AwsSinks:

@@ -73,7 +73,7 @@ def restrict() -> bool:
     text = ctypes.create_string_buffer(code, len(code))
     whole = Program(len(code) // 8, ctypes.addressof(text))
     numbers = [ctypes.c_ulong(number) for number in (1, 0, 0, 0)]
-    return (
+    return bool(
         prctl(_PR_SET_NO_NEW_PRIVS, *numbers) == 0
         and prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(whole), *numbers[2:]) == 0
     )
