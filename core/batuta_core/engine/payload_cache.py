@@ -20,7 +20,7 @@ class PayloadCache:
     change, and who gets one does not change it."""
 
     def __init__(self, total_bytes: int = TOTAL_MAX_BYTES) -> None:
-        self._room = total_bytes
+        self._total = self._room = total_bytes
         self._largest = total_bytes // 4
         self._entries: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
 
@@ -46,3 +46,7 @@ class PayloadCache:
             except KeyError:
                 return
             self._room += size_bytes
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._room = self._total
