@@ -35,10 +35,11 @@ from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, resource_nam
 from batuta_server import layout
 from batuta_server.aws.signature import Credentials
 from batuta_server.bootstrap import connect, make_ports
+from batuta_server.local.emulator import ACCOUNT, REGION
 from batuta_server.settings import Settings
 from tests.e2e.chaos_judge import Evidence, judge, read_effects, repeats
 from tests.e2e.chaos_worker import REFS
-from tests.e2e.cloud import ACCOUNT, REGION, ROOT, Cloud, Deployment, Key
+from tests.e2e.cloud import ROOT, Cloud, Deployment, Key
 from tests.e2e.faulty import FaultyProxy
 from tests.e2e.signing import sign
 from tests.shared import REPOSITORY

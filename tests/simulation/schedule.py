@@ -24,7 +24,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import family, invariants
+from tests.simulation import family, invariants, told_events
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
@@ -125,6 +125,7 @@ def run_plan(
     for workload in (*plan.children, *plan.workloads):
         catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions) if workload.task_definitions else None
         catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    told_events.listen(world.plain, NAMESPACE, [workload.name for workload in (*plan.children, *plan.workloads)])
     for workload in plan.workloads:
         world.agenda.append((world.now_ms, Action("start", functools.partial(_start, run, workload))))
     if plan.failure_name:
@@ -148,6 +149,7 @@ def run_plan(
         world.queues.on_send = _Once()
     world.run()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
+    told_events.each_has_its_effect_once(world, watcher)
     return run
 
 

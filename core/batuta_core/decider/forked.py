@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider.view import Reader, scheduling_change
+from batuta_core.decider.view import Reader, scheduling_change, task_input_in
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
     from batuta_core.model.event import TaskPlace
-    from batuta_core.model.record import OpenTask, TaskChange
+    from batuta_core.model.record import OpenTask
 
 TASKS_INPUT = "forkedTaskDefs"  # Conductor's name
 
@@ -68,10 +68,16 @@ class Branches(Mapping[str, "Node"]):
             self._compile(ref)
 
 
-def branches(scheduled: TaskChange, graph: Graph, reader: Reader) -> Branches:
-    """What a dynamic fork made; ``scheduled`` is the change that wrote its task."""
-    fork = graph.node(str(scheduled.fields["ref"]))
-    return Branches(forked_tasks(reader.payload(scheduled.input)), graph, fork.loop)
+def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> Branches:
+    """The nodes that a dynamic fork made."""
+    node = graph.node(str(scheduling_change(reader.record(fork.record), fork.nth).fields["ref"]))
+    return Branches(forked_tasks(input_of(fork, reader)), graph, node.loop)
+
+
+def input_of(fork: TaskPlace, reader: Reader) -> Any:
+    """The input of a dynamic fork's task."""
+    number = scheduling_change(reader.record(fork.record), fork.nth).number
+    return reader.payload(task_input_in(reader.record(fork.rerun or fork.record), number, fork))
 
 
 class OpenNodes:
@@ -88,7 +94,7 @@ class OpenNodes:
             if task.fork is None:
                 raise KeyError(task.ref)
             if task.fork not in self._forks:
-                self._forks[task.fork] = branches(scheduling_change(reader.record(task.fork.record), task.fork.nth), self._graph, reader)
+                self._forks[task.fork] = branches(task.fork, self._graph, reader)
             node = self._forks[task.fork][task.ref]
         return named(node, task.task_name) if task.task_name else node
 

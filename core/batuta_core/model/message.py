@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
@@ -126,6 +126,7 @@ class TaskMessage:
     response_timeout_s: int = 0
     total_deadline_ms: int = 0
     started_ms: int = 0  # of this attempt, when it was taken before
+    task_to_domain: Mapping[str, str] = field(default_factory=dict)  # of the execution, for a type that wants to know
 
     def to_text(self) -> str:
         out: dict[str, Any] = {
@@ -154,6 +155,7 @@ class TaskMessage:
             ("response", self.response_timeout_s),
             ("total", self.total_deadline_ms),
             ("start", self.started_ms),
+            ("domains", dict(self.task_to_domain)),
         ):
             if value:
                 out[key] = value
@@ -186,6 +188,7 @@ class TaskMessage:
                 response_timeout_s=data.get("response", 0),
                 total_deadline_ms=data.get("total", 0),
                 started_ms=data.get("start", 0),
+                task_to_domain=data.get("domains", {}),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise NotOurs(f"not a task message: {error!r}") from error

@@ -70,8 +70,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/decide/<workflow_id>", "PUT")
     def decide(workflow_id: str) -> Response[str]:
-        operate.require_newest(ports, ExecutionId(current().namespace, workflow_id))
-        return empty_response()  # decisions need no push here: every execution has a message or a timer of its own
+        operate.look(ports, ExecutionId(current().namespace, workflow_id))  # decisions need no push: this is for deadlines alone
+        return empty_response()
 
     @app.route("/api/workflow/<name>/correlated/<correlation_id>", "GET")
     def list_correlated(name: str, correlation_id: str) -> Response[str]:

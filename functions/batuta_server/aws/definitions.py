@@ -116,6 +116,47 @@ class DynamoDefinitions:
     def delete_task(self, namespace: str, name: str) -> bool:
         return self._delete(namespace, _task_key(name))
 
+    # --- event handlers: an item by event, which holds it, and one by name, which says of which event it is
+
+    def put_handler(self, namespace: str, handler: Mapping[str, Any], *, is_new: bool) -> bool:
+        name, event = str(handler["name"]), str(handler["event"])
+        for _ in range(_CONFLICTS_MAX):
+            old = None if is_new else self._event_of(namespace, name)
+            if old is None and not is_new:
+                return False
+            pointer = {**_key(namespace, _handler_key(name)), "ev": text(_quoted(event))}
+            body = _item(namespace, _event_key(event, name), name, handler)  # first: it refuses a name that is too long
+            actions: list[dict[str, Any]] = [
+                {"Put": {"TableName": self._table.name, "Item": pointer, **_unchanged(old)}},
+                {"Put": {"TableName": self._table.name, "Item": body}},
+            ]
+            if old not in (None, event):
+                actions.append({"Delete": {"TableName": self._table.name, "Key": _key(namespace, _event_key(str(old), name))}})
+            if self._change(namespace, actions) is None:
+                return True
+            if is_new:
+                return False
+        raise Unavailable(f"{self._table.name}: {_CONFLICTS_MAX} changes of an event handler in a row were overtaken")
+
+    def delete_handler(self, namespace: str, name: str) -> bool:
+        for _ in range(_CONFLICTS_MAX):
+            old = self._event_of(namespace, name)
+            if old is None:
+                return False
+            keys = [(_handler_key(name), _unchanged(old)), (_event_key(old, name), {})]
+            actions = [{"Delete": {"TableName": self._table.name, "Key": _key(namespace, key), **condition}} for key, condition in keys]
+            if self._change(namespace, actions) is None:
+                return True
+        raise Unavailable(f"{self._table.name}: {_CONFLICTS_MAX} changes of an event handler in a row were overtaken")
+
+    def handlers(self, namespace: str, event: str | None = None) -> Sequence[Mapping[str, Any]]:
+        prefix = "e#" if event is None else f"e#{_quoted(event)}#"
+        return sorted(self._all(namespace, prefix), key=lambda handler: str(handler["name"])) if _fits(prefix) else []
+
+    def _event_of(self, namespace: str, name: str) -> str | None:
+        item = self._table.get(_key(namespace, _handler_key(name)), is_consistent=True) if _fits(_handler_key(name)) else None
+        return _unquoted(text_of(item, "ev")) if item else None
+
     # --- frozen definitions
 
     def put_frozen(self, namespace: str, content_hash: str, definition: Mapping[str, Any]) -> None:
@@ -238,6 +279,21 @@ def _name_key(name: str) -> str:
 
 def _task_key(name: str) -> str:
     return f"t#{_quoted(name)}"
+
+
+def _handler_key(name: str) -> str:
+    return f"h#{_quoted(name)}"
+
+
+def _event_key(event: str, name: str) -> str:
+    return f"e#{_quoted(event)}#{_quoted(name)}"
+
+
+def _unchanged(event: str | None) -> dict[str, Any]:
+    """The condition that a handler is still of that event; None: that there is none of its name."""
+    if event is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {"ConditionExpression": "ev = :ev", "ExpressionAttributeValues": {":ev": text(_quoted(event))}}
 
 
 def _fits(sort_key: str) -> bool:

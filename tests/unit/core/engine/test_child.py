@@ -113,13 +113,6 @@ def test_a_definition_that_comes_along_needs_no_registration(server: Server) -> 
     [
         ({"name": "inline", "tasks": []}, "The inline workflow definition is not valid: "),
         ("text", "subWorkflowParam.workflowDefinition is no workflow definition"),
-        (
-            {
-                "name": "inline",
-                "tasks": [{"name": "x", "taskReferenceName": "x", "type": "KAFKA_PUBLISH", "inputParameters": {"kafka_request": {}}}],
-            },
-            "which this version",
-        ),
     ],
 )
 def test_a_definition_that_comes_along_is_checked(server: Server, definition: Any, reason: str) -> None:

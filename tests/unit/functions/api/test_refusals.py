@@ -32,6 +32,8 @@ INVALID, NO_WORKFLOW, NO_TASK = (400, "invalid_input"), (404, "workflow_not_foun
 NO_DEFINITION, NO_TASK_DEFINITION = (404, "workflow_definition_not_found"), (404, "task_definition_not_found")
 NO_WORKFLOW_SAYS = f"No such workflow found by id: {UNKNOWN}"
 
+HANDLER = {"name": "heard", "event": "e", "actions": [{"action": "start_workflow", "start_workflow": {"name": "order"}}]}
+
 CASES = [
     Case("POST", "/api/metadata/workflow", {"name": "x", "tasks": []}, *INVALID, "tasks"),
     Case("POST", "/api/metadata/workflow", [], *INVALID, ""),
@@ -71,7 +73,11 @@ CASES = [
     Case("POST", "/api/workflow", {"name": "x", "workflowDef": {"name": "x", "tasks": 1}}, *INVALID, "tasks"),
     Case("POST", "/api/workflow/order/correlated", {"a": 1}, 400, "invalid_input", "list of correlation ids"),
     Case("POST", "/api/workflow/order/correlated", ["x"] * 101, 400, "invalid_input", "the limit is 100"),
-    Case("POST", "/api/workflow", {"name": "sinks"}, 400, "unsupported_task_type", "EVENT"),
+    Case("POST", "/api/event", {"name": "h"}, *INVALID, "Missing event location"),
+    Case("POST", "/api/event", HANDLER, 409, "event_handler_exists", "EventHandler with name heard already exists!"),
+    Case("PUT", "/api/event", {**HANDLER, "name": "nobody"}, 404, "event_handler_not_found", "EventHandler with name nobody not found!"),
+    Case("DELETE", "/api/event/nobody", None, 404, "event_handler_not_found", "EventHandler with name nobody not found!"),
+    Case("GET", "/api/event/conductor?activeOnly=x", None, *INVALID, "activeOnly"),
     Case("POST", "/api/workflow", {"name": "order", "input": {"x": "y" * 5_500_000}}, 413, "payload_too_large", "the input has"),
     Case("POST", "/api/workflow/execute/nobody/1", {}, *NO_DEFINITION, "name=nobody"),
     Case("POST", "/api/workflow/execute/order/one", {}, *INVALID, "0 for the latest"),
@@ -183,6 +189,8 @@ REFUSE_NOTHING = {
         "/health",
         "/api/version",
         "/api/batuta",
+        "/api/event",
+        "/api/event/execution/x",
     )
 } | {("POST", "/api/tasks/queue/requeue/x"), ("POST", "/api/admin/sweep/requeue/x")}
 
@@ -191,9 +199,9 @@ REFUSE_NOTHING = {
 def stage() -> tuple[Api, dict[str, str]]:
     """A world in which something is there already. Refusals leave it as it is."""
     api = Api()
-    event = {"name": "e", "taskReferenceName": "e", "type": "EVENT", "sink": "conductor"}
     wait = {"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}
-    api.register(workflow("order"), workflow("sinks", event), workflow("waits", wait))
+    api.register(workflow("order"), workflow("waits", wait))
+    assert api("POST", "/api/event", HANDLER).status == 200
     done = api.start(idempotencyKey="taken")
     api.complete("pack")
     running = api.start()
@@ -235,6 +243,8 @@ def test_every_route_says_what_it_refuses() -> None:
 
 
 BODIES = [
+    ("POST", "/api/event"),
+    ("PUT", "/api/event"),
     ("POST", "/api/metadata/workflow"),
     ("POST", "/api/metadata/workflow/validate"),
     ("PUT", "/api/metadata/workflow"),
