@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, query, revive
+from batuta_core.engine.export import export
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
-from batuta_core.engine.replay import export, replay
+from batuta_core.engine.replay import replay
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.command import StartFailureWorkflow

@@ -180,10 +180,10 @@ def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLetter
 # --- deadlines
 
 
-def miss(step: Step, task: OpenTask) -> bool:
+def miss(step: Step, task: OpenTask, *, is_asked: bool) -> bool:
     """Acts on the most serious deadline that the task has passed. Whether there was one."""
     node = step.node_of(task)
-    passed = missed(task, node, step.now_ms)
+    passed = missed(task, node, step.now_ms, is_asked=is_asked)
     if not passed:
         return False
     match passed[0]:

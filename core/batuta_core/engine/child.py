@@ -14,7 +14,7 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
-from batuta_core.decider.view import scheduling_change
+from batuta_core.decider.view import task_input_in
 from batuta_core.engine import timers
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports
@@ -86,6 +86,10 @@ def with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable
 # --- the parent's side
 
 
+def _named(link: ParentTask) -> str:
+    return f"{link.task_id}-{link.rerun}" if link.rerun else link.task_id
+
+
 def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartChild) -> Iterable[Outgoing]:
     task = newest.head.open.get(command.ref)
     if task is None or task.place != command.place or not task.child:
@@ -94,14 +98,15 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
     kind = open_nodes(ports, execution, newest, graph, [task])[command.ref].type
     if not isinstance(kind, StartingTask):
         raise TypeError(f"{execution}: {command.ref} starts no other execution")
-    record = newest if newest.seq == task.place.record else read_records(ports, execution, [task.place.record])[task.place.record]
-    request = kind.request(read_payload(ports, execution, scheduling_change(record, task.place.nth).input))
+    seq = task.place.rerun or task.place.record
+    record = newest if newest.seq == seq else read_records(ports, execution, [seq])[seq]
+    request = kind.request(read_payload(ports, execution, task_input_in(record, task.number, task.place)))
     started = graph_of(ports, execution.namespace, command.definition)
     target = ExecutionId(execution.namespace, kind.started_id(execution, task, started.name, request))
     about = newest.head.about
-    link = ParentTask(execution.workflow_id, *task.place.named)
+    link = ParentTask(execution.workflow_id, *task.place)
     event = WorkflowStarted(
-        op=f"start-{ids.task_id(*link)}",
+        op=f"start-{_named(link)}",
         definition=command.definition,
         name=started.name,
         version=started.version,
@@ -121,9 +126,10 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
     started = graph_of(ports, execution.namespace, command.definition)
+    link = ParentTask(execution.workflow_id, *command.place)
     event = StoppedByParent(
-        op=f"stop-{command.life}-{ids.task_id(execution.workflow_id, *command.place)}",
-        parent=ParentTask(execution.workflow_id, *command.place.named),
+        op=f"stop-{command.life}-{_named(link)}",
+        parent=link,
         definition=command.definition,
         name=started.name,
         version=started.version,

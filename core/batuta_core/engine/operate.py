@@ -13,11 +13,29 @@ from typing import Any
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
 from batuta_core.engine.dispatch import dispatch
-from batuta_core.engine.fetch import decide_with, dump_json, read_records, spill
+from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
 from batuta_core.model import ids
-from batuta_core.model.error import InvalidInput, OperationRefused, PayloadTooLarge, TaskNotFound, Unavailable, WorkflowNotFound
-from batuta_core.model.event import Event, TaskHeartbeat, TaskPlace, TaskUpdated, WorkflowRemoved, WorkflowTerminated
+from batuta_core.model.error import (
+    InvalidInput,
+    OperationRefused,
+    PayloadTooLarge,
+    RecordTooLarge,
+    TaskNotFound,
+    Unavailable,
+    WorkflowNotFound,
+)
+from batuta_core.model.event import (
+    NO_TIMER,
+    Event,
+    TaskHeartbeat,
+    TaskPlace,
+    TaskUpdated,
+    TimerFired,
+    WorkflowBroken,
+    WorkflowRemoved,
+    WorkflowTerminated,
+)
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
@@ -69,7 +87,12 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
         if event is None or decision is None or decision.record is None:
             return newest
         is_guarded = bool(decision.record.commands)
-        record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        try:
+            record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        except RecordTooLarge as error:
+            if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
+                raise
+            return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
         if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
@@ -83,6 +106,11 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
         dispatch(ports, execution, record, record.commands, is_guarded=is_guarded)
         return record
     raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
+
+
+def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Record:
+    """Ends an execution that cannot go on: the caller's word stands, and what it led to is told by the execution itself."""
+    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
 
 
 def _is_own(existing: Record, event: Event) -> bool:
@@ -108,6 +136,17 @@ def terminate(
         return WorkflowTerminated(op=op, reason=reason, is_failure_workflow_wanted=is_failure_workflow_wanted)
 
     operate(ports, execution, make, once)
+
+
+def look(ports: Ports, execution: ExecutionId) -> None:
+    """Looks at the deadlines now, as Conductor's ``decide`` does. Where none has passed, that is one read."""
+
+    def make(newest: Record) -> Event | None:
+        is_running = newest.head.status is WorkflowStatus.RUNNING
+        has_deadline = any(task.deadline_ms for task in newest.head.open.values())
+        return TimerFired(timer=NO_TIMER, due_ms=ports.clock.now_ms()) if is_running and has_deadline else None
+
+    operate(ports, execution, make)
 
 
 def remove(ports: Ports, execution: ExecutionId, *, is_archived: bool) -> None:

@@ -240,6 +240,11 @@ class PollData:
     at_ms: int
 
 
+ANY_TASK = "*"
+# Of more task names than that none is kept by name: an item that grew with each of them would cost each time it is written.
+NOTED_TASKS_MAX = 100
+
+
 class Definitions(Protocol):
     """Definitions by name, and frozen ones by content. Names hold any characters; JSON goes in and out unchanged."""
 
@@ -255,11 +260,14 @@ class Definitions(Protocol):
     def workflows(self, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
         """All versions of all, or of one name; by name, then version."""
 
-    def names(self, namespace: str) -> Sequence[str]:
-        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them."""
+    def names(self, namespace: str, task: str = "") -> Sequence[str]:
+        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them.
+        ``task``: without those of which it is known that none of their executions has a task of that type or name; there is none of a
+        workflow that was registered and never noted."""
 
-    def note_name(self, namespace: str, name: str) -> None:
-        """Adds to ``names``. Repeats do nothing more."""
+    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
+        """Adds to ``names``: a definition of that name can make tasks of these types and names, ``ANY_TASK`` among them if nobody
+        can tell. Repeats do nothing more."""
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool: ...
 

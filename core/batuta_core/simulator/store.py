@@ -8,7 +8,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batuta_core.engine.ports import FarTimer, HandlerAction, LogLine, PollData, Refused, Summary, SummaryPage, SummaryQuery
+from batuta_core.engine.ports import (
+    ANY_TASK,
+    NOTED_TASKS_MAX,
+    FarTimer,
+    HandlerAction,
+    LogLine,
+    PollData,
+    Refused,
+    Summary,
+    SummaryPage,
+    SummaryQuery,
+)
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
 from batuta_core.model.names import ExecutionId
@@ -171,7 +182,7 @@ class SimulatedDefinitions:
         self._frozen: dict[tuple[str, str], str] = {}
         self._handlers: dict[tuple[str, str], str] = {}
         self._polls: dict[tuple[str, str, str, str], PollData] = {}
-        self._names: dict[str, set[str]] = defaultdict(set)
+        self._names: dict[str, dict[str, set[str]]] = defaultdict(dict)
         self._revision: dict[str, int] = defaultdict(int)
 
     def revision(self, namespace: str) -> int:
@@ -194,11 +205,17 @@ class SimulatedDefinitions:
         keys = sorted(key for key in self._workflows if key[0] == namespace and (not name or key[1] == name))
         return [json.loads(self._workflows[key]) for key in keys]
 
-    def names(self, namespace: str) -> Sequence[str]:
-        return sorted({key[1] for key in self._workflows if key[0] == namespace} | self._names[namespace])
+    def names(self, namespace: str, task: str = "") -> Sequence[str]:
+        noted = self._names[namespace]
+        if task:
+            return sorted(name for name, tasks in noted.items() if not tasks.isdisjoint((task, ANY_TASK)))
+        return sorted({key[1] for key in self._workflows if key[0] == namespace} | noted.keys())
 
-    def note_name(self, namespace: str, name: str) -> None:
-        self._names[namespace].add(name)
+    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
+        found = self._names[namespace].setdefault(name, set())
+        found.update(tasks)
+        if len(found) > NOTED_TASKS_MAX or ANY_TASK in found:
+            self._names[namespace][name] = {ANY_TASK}
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool:
         self._revision[namespace] += 1

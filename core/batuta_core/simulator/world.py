@@ -220,6 +220,21 @@ class World:
         if self._error is not None:
             raise self._error
 
+    def run_to(self, moment_ms: int) -> None:
+        """Does all that can be done until ``moment_ms``, and leaves the clock there: in the caller's thread, one action after the other in
+        order, so no fault may make an actor wait. Raises what an action or ``on_step`` raises, but for crashes and throttles."""
+        self._end_ms = moment_ms
+        while True:
+            if ready := self._ready():
+                self._act(ready[0])
+            elif not self._jump():
+                break
+        self.now_ms = max(self.now_ms, moment_ms)
+
+    def next_ms(self) -> int | None:
+        """The next moment at which something is due by itself; None when there is none."""
+        return min(self._moments(), default=None)
+
     def _loop(self) -> None:
         try:
             while not self._is_closing:
@@ -261,11 +276,22 @@ class World:
         cache = self.plain.cache
         cache.graphs.clear()
         cache.records.clear()
+        cache.payloads.clear()
         cache.stored.clear()
         cache.is_cursor_begun = False
 
     def _jump(self) -> bool:
         """To the next moment at which something happens. False when there is none within the limit."""
+        far = self.far_timers.all()
+        moment = self.next_ms()
+        if moment is None or moment > self._end_ms:
+            return False
+        if far and moment - self.now_ms > 3600_000:  # the mover's idle runs in between, all at once
+            self.far_timers.set_cursor(min(moment // 60_000, far[0].minute))
+        self.now_ms = moment
+        return True
+
+    def _moments(self) -> list[int]:
         moments = [moment for moment in (self.queues.next_visible_ms(), *(due_ms for due_ms, _action in self.agenda)) if moment is not None]
         moments = [moment for moment in moments if moment > self.now_ms]
         if far := self.far_timers.all():
@@ -273,13 +299,7 @@ class World:
         moments.extend(parked.until_ms for parked in self._parked if parked.until_ms > self.now_ms)
         for source in self.wakers:
             moments.extend(moment for moment in source() if moment > self.now_ms)
-        moment = min(moments, default=None)
-        if moment is None or moment > self._end_ms:
-            return False
-        if far and moment - self.now_ms > 3600_000:  # the mover's idle runs in between, all at once
-            self.far_timers.set_cursor(min(moment // 60_000, far[0].minute))
-        self.now_ms = moment
-        return True
+        return moments
 
     def _ready(self) -> list[Action]:
         found = [action for source in self.sources for action in source()]
