@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.functions.api.caller import Lines
@@ -224,7 +224,7 @@ def test_of_a_source_only_what_failed_comes_again() -> None:
     stand = Stand()
     stand.listen("sqs:orders")
     sends = stand.world.plain.queues.send
-    broken = replace(stand.world.plain, queues=_Failing(sends))
+    broken = replace(stand.world.plain, queues=cast(Any, _Failing(sends)))
     stand.handle = make_handler(broken, stand.sinks, {"orders": NS})
     assert stand.run('{"x": "bad"}', '{"x": 1}', queue="orders") == ["m0"]
     (message,) = stand.sent()
