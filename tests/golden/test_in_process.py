@@ -5,6 +5,7 @@ All but those of ``expected_differences.txt`` (meant otherwise) and ``not_yet.tx
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from batuta_server.sandbox.runner import Sandbox
 from tests.golden.in_process import Player, playing
 from tests.golden.wanted import GOLDEN, NotThere, wanted
 from tests.shared import not_tested
+
+_MAX_S = 120  # the longest takes four, for a script that is interrupted then
 
 try:
     SCENARIOS = wanted()
@@ -35,5 +38,7 @@ def test_the_recordings_are_there() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_is_answered_as_recorded(player: Player, name: str) -> None:
+    faulthandler.dump_traceback_later(_MAX_S, exit=True)  # a clock that stands still would keep the driver waiting for ever
     played = player.play(name)
+    faulthandler.cancel_dump_traceback_later()
     assert not played.differences, "\n".join([f"{name}:", *played.differences, *played.failures])
