@@ -5,8 +5,10 @@ All but those of ``expected_differences.txt`` (meant otherwise) and ``not_yet.tx
 
 from __future__ import annotations
 
-import faulthandler
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,22 @@ def player() -> Iterator[Player]:
     sandbox.close()
 
 
+@contextmanager
+def interrupted_after(seconds: int) -> Iterator[None]:
+    """A clock that stands still would keep the driver waiting for ever."""
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        raise TimeoutError(f"not played within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_the_recordings_are_there() -> None:
     if not SCENARIOS:
         not_tested("the recordings in process", f"there are none at {GOLDEN}; set BATUTA_SHARED")
@@ -38,7 +56,6 @@ def test_the_recordings_are_there() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_is_answered_as_recorded(player: Player, name: str) -> None:
-    faulthandler.dump_traceback_later(_MAX_S, exit=True)  # a clock that stands still would keep the driver waiting for ever
-    played = player.play(name)
-    faulthandler.cancel_dump_traceback_later()
+    with interrupted_after(_MAX_S):
+        played = player.play(name)
     assert not played.differences, "\n".join([f"{name}:", *played.differences, *played.failures])
