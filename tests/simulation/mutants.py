@@ -824,6 +824,24 @@ _add(
     "event.reason, is_failure_handled=True)",
     "a child that its parent stops runs its failure workflow",
 )
+_add(
+    "branch-of-the-fork-before",
+    "batuta_core.decider.step",
+    "(ref in self.forked and self.forked[ref][1] == fork)",
+    "ref in self.forked",
+    "in a loop the branches of a dynamic fork count as those of the iteration before",
+)
+_add(
+    "too-large-is-passed-over",
+    "batuta_core.engine.advance",
+    """            events = [*first, broken_by(error, "too-large")]
+            continue
+""",
+    """            events = [*first, broken_by(error, "too-large")]
+            return newest
+""",
+    "what fits into no record is acknowledged, and nothing follows",
+)
 
 
 # --- events and what handlers do about them
@@ -893,6 +911,34 @@ _add(
     """        _report(ports, message, _Outcome(TaskStatus.COMPLETED), began_ms)
         outcome = _outcome(ports, sinks, message)""",
     "a task says that its event is published before it is",
+)
+_add(
+    "a-branch-ends-it-before-the-others-begin",
+    "batuta_core.decider.outcome",
+    "    while step.has_beside:\n",
+    "    while False:\n",
+    "what a fork begins depends on the order of its branches",
+)
+_add(
+    "workers-hear-of-branches-that-are-over",
+    "batuta_core.decider.outcome",
+    "[command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]",
+    "step.draft.commands[before:]",
+    "a worker runs a task of an execution that ended in the record that made it",
+)
+_add(
+    "a-users-look-is-as-late-as-a-timer",
+    "batuta_core.decider.timeout",
+    "late_ms = 0 if is_asked else node.type.limit_late_ms",
+    "late_ms = node.type.limit_late_ms",
+    "decide looks at no limit of a WAIT",
+)
+_add(
+    "a-users-look-always-makes-a-record",
+    "batuta_core.decider.decide",
+    "is_mark = mark is not None and mark.timer == event.timer\n",
+    "is_mark = mark is not None and event.timer in (mark.timer, NO_TIMER)\n",
+    "an execution's journal grows by looking at it",
 )
 
 

@@ -262,7 +262,8 @@ class Definitions(Protocol):
 
     def names(self, namespace: str, task: str = "") -> Sequence[str]:
         """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them.
-        ``task``: without those of which it is known that none of their executions has a task of that type or name."""
+        ``task``: without those of which it is known that none of their executions has a task of that type or name; there is none of a
+        workflow that was registered and never noted."""
 
     def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
         """Adds to ``names``: a definition of that name can make tasks of these types and names, ``ANY_TASK`` among them if nobody

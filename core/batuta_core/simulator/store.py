@@ -207,8 +207,9 @@ class SimulatedDefinitions:
 
     def names(self, namespace: str, task: str = "") -> Sequence[str]:
         noted = self._names[namespace]
-        found = {key[1] for key in self._workflows if key[0] == namespace} | noted.keys()
-        return sorted(name for name in found if not task or not noted.get(name) or not noted[name].isdisjoint((task, ANY_TASK)))
+        if task:
+            return sorted(name for name, tasks in noted.items() if not tasks.isdisjoint((task, ANY_TASK)))
+        return sorted({key[1] for key in self._workflows if key[0] == namespace} | noted.keys())
 
     def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
         found = self._names[namespace].setdefault(name, set())
