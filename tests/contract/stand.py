@@ -7,12 +7,13 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import Definitions, FarTimers, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
+from batuta_core.engine.ports import Definitions, FarTimers, Gates, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
@@ -39,6 +40,7 @@ class Stand:
     queues: Queues
     summaries: Summaries
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     definitions: Definitions
     logs: Logs
@@ -78,6 +80,7 @@ class SimulatedStand(Stand):
         self.queues = self._queues
         self.summaries = SimulatedSummaries()
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()

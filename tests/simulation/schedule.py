@@ -25,6 +25,7 @@ from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import family, invariants
+from tests.simulation.limits import CROWD, LimitWatcher, draw_limits
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
@@ -91,6 +92,7 @@ def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
     plan = draw_plan(random)
+    draw_limits(Random(seed + 2), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
@@ -120,6 +122,11 @@ def run_plan(
     )
     world.trace = trace
     run = Run(world, watcher)
+    limits = LimitWatcher(world, watcher)
+    for workload in (*plan.children, *plan.workloads):
+        for definition in workload.task_definitions:
+            limits.limit(definition)
+    world.queues.on_send, world.queues.on_receive = limits.on_send, limits.on_receive
     if runs is not None:
         runs.append(run)
     for workload in (*plan.children, *plan.workloads):
@@ -145,8 +152,10 @@ def run_plan(
     elif not any(
         workload.late_types for workload in (*plan.workloads, *plan.children)
     ):  # where a queue is missing, all of a decision is sent again
-        world.queues.on_send = _Once()
+        once = _Once()
+        world.queues.on_send = lambda queue, message: (limits.on_send(queue, message), once(queue, message))[0]
     world.run()
+    limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     return run
 
@@ -545,7 +554,10 @@ class _Signaller:
 
 
 def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
-    by_name = {workload.name: workload for workload in (*plan.workloads, *plan.children)}
+    by_name = {
+        workload.name.rstrip("0123456789") if workload.name.startswith(CROWD) else workload.name: workload
+        for workload in (*plan.workloads, *plan.children)
+    }
     random = world.random
 
     def outcome(task_type: str, ref: str, attempt: int, call: int) -> Outcome:

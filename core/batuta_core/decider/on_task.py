@@ -110,6 +110,8 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
             "callback_after_s": 0,
         },
     )
+    if not node.gate or node.definition.rate_limit:  # else the start says nothing to the gate
+        step.return_permit(task, is_over=False)
     step.keep(node, task)
 
 

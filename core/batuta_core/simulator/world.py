@@ -33,6 +33,7 @@ from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
@@ -116,6 +117,7 @@ class World:
         self.queues = SimulatedQueues(stage, lambda: self.now_ms, self.random, is_fifo_kept=is_fifo_kept)
         self.journal = SimulatedJournal(on_append)
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.summaries = SimulatedSummaries()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
@@ -126,6 +128,7 @@ class World:
             journal=self.journal,
             queues=self.queues,
             far_timers=self.far_timers,
+            gates=self.gates,
             payloads=self.payloads,
             summaries=self.summaries,
             definitions=self.definitions,
@@ -255,6 +258,7 @@ class World:
         cache.graphs.clear()
         cache.records.clear()
         cache.stored.clear()
+        cache.returned.clear()
         cache.is_cursor_begun = False
 
     def _jump(self) -> bool:
@@ -314,7 +318,7 @@ class World:
         timers.move_far_timers(self.ports)
 
 
-_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "scripts")
+_FAULTY = ("journal", "queues", "far_timers", "gates", "payloads", "summaries", "definitions", "logs", "scripts")
 
 
 class _Clock:
