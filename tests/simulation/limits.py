@@ -119,10 +119,10 @@ class LimitWatcher:
         out.intersection_update([other for other in out if self._is_wanted(other)])
         if not self._is_wanted(delivery) or delivery in out:
             return
-        out.add(delivery)
         limits = self._in_force(message.task_type)
-        most = max((each.concurrent for each in limits), default=0)
-        if all(each.concurrent for each in limits):
+        if all(each.concurrent for each in limits):  # else it may have been let in without a permit, which a later limit does not count
+            out.add(delivery)
+            most = max(each.concurrent for each in limits)
             require(len(out) <= most, "never more are given out than may be at once", message.task_type, most, sorted(out))
 
     def on_receive(self, queue: str, text: str) -> None:

@@ -18,7 +18,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import family_scenarios, flow_scenarios, operation_scenarios, system_tasks
+from tests.simulation import family_scenarios, flow_scenarios, limit_scenarios, operation_scenarios, system_tasks
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, starting, world_of
@@ -352,5 +352,6 @@ SCENARIOS: list[Scenario] = [
     *system_tasks.SCENARIOS,
     *flow_scenarios.SCENARIOS,
     *operation_scenarios.SCENARIOS,
+    *limit_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
 ]

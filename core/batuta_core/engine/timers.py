@@ -102,7 +102,7 @@ def fire(ports: Ports, incoming: Sequence[Incoming], note: Callable[[TimerMessag
             event = QueueMade(place=message.wanted.place, op=received.message_id, send=message.wanted.send)
         elif message.gate:
             due = GateDue(gate=message.gate, due_ms=message.due_ms)
-            outgoing.append(to_gate(ports, message.execution, due, dedup=received.message_id))
+            outgoing.append(to_gate(ports, message.execution, due, received.message_id))
             continue
         elif message.due_ms:
             event = TimerFired(timer=message.record, due_ms=message.due_ms)
