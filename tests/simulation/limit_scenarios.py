@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate
@@ -45,13 +46,13 @@ class _Crowd:
         request = StartRequest(namespace=NAMESPACE, name="w", input={"n": number}, priority=priority)
         return ExecutionId(NAMESPACE, start(request, self.world.ports, no_javascript))
 
-    def work(self, count: int = 1, *, is_lost: Callable[[int], bool] = lambda _number: False) -> None:
+    def work(self, count: int = 1, *, fate: Callable[[int], Outcome] = lambda _number: Outcome()) -> None:
         for number in range(count):
-            SdkWorker(self.world, lambda message: self._behave(message, is_lost), f"w{number}")
+            SdkWorker(self.world, lambda message: self._behave(message, fate), f"w{number}")
 
-    def _behave(self, message: TaskMessage, is_lost: Callable[[int], bool]) -> Outcome:
+    def _behave(self, message: TaskMessage, fate: Callable[[int], Outcome]) -> Outcome:
         self.order.append((self.world.now_ms, message.input["n"]))
-        return Outcome(is_lost=is_lost(message.input["n"]))
+        return fate(message.input["n"])
 
     def require_all_ended(self) -> None:
         left = [record.head for record in self.watcher.last.values() if not record.head.status.is_terminal]
@@ -70,6 +71,23 @@ def ten_workers_keep_a_rate() -> None:
     took_ms = crowd.order[-1][0] - crowd.order[0][0]
     require(90_000 <= took_ms < 105_000, "each starts when its turn comes, a second late at most", took_ms)
     require([number // 3 for _at, number in crowd.order] == [place // 3 for place in range(30)], "who waits longest is next", crowd.order)
+
+
+def ten_workers_that_die_keep_a_rate() -> None:
+    """Whatever they begin counts, also what another one died over, or gave back."""
+    crowd = _Crowd(rateLimitPerFrequency=2, rateLimitFrequencyInSeconds=60, retryCount=5)
+    random = Random(7)
+    crowd.work(
+        10, fate=lambda _number: random.choice((Outcome(), Outcome(), Outcome(is_lost=True, is_slow=True), Outcome(is_handed_back=True)))
+    )
+    for number in range(20):
+        crowd.start(number)
+    crowd.world.run(limit_ms=24 * 3600_000)
+    crowd.require_all_ended()
+    moments = [at_ms for at_ms, _number in crowd.order]
+    require(len(moments) > 25, "some were begun more than once", len(moments))
+    for place, at_ms in enumerate(moments[2:]):
+        require(at_ms - moments[place] >= 60_000, "never more starts in any window than allowed", at_ms, moments)
 
 
 def a_freed_permit_is_taken_at_once() -> None:
@@ -122,7 +140,7 @@ class _DiesAfterWrite:
 def a_raised_limit_lets_in_at_once() -> None:
     """Although no permit comes back: whoever holds the only one has died over it. Before the limit is raised nobody else starts."""
     crowd = _Crowd(concurrentExecLimit=1)
-    crowd.work(is_lost=lambda number: number == 0)
+    crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
     for number in range(4):
         crowd.start(number)
     crowd.world.run(limit_ms=10_000)
@@ -182,6 +200,7 @@ def _terminate(crowd: _Crowd, execution: ExecutionId) -> None:
 
 SCENARIOS = [
     ten_workers_keep_a_rate,
+    ten_workers_that_die_keep_a_rate,
     a_freed_permit_is_taken_at_once,
     a_permit_comes_back_when_its_decider_dies,
     an_admitter_that_dies_is_made_up_for,

@@ -58,11 +58,18 @@ _add(
     "a decider dies after its record, the next record hides what it returned",
 )
 _add(
-    "permits-not-dispatched-again",
-    "batuta_core.engine.dispatch",
-    "*head.stops, *head.returned, *timer",
-    "*head.stops, *timer",
-    "a decider dies after the last record: its permits stay out",
+    "permits-forgotten-by-the-guard",
+    "batuta_core.engine.advance",
+    "            return command in head.returned\n",
+    "            return False\n",
+    "an API call dies after the record that ends a task: its permit stays out",
+)
+_add(
+    "second-receive-begins-at-once",
+    "batuta_core.simulator.worker",
+    "if message.is_rated and received.receives > 1:",
+    "if False:",
+    "what a worker died over is started again without another permit",
 )
 _add(
     "permit-kept-over-a-callback",

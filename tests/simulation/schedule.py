@@ -63,6 +63,7 @@ class Run:
 
     world: World
     watcher: invariants.Watcher
+    has_new_limits: bool = False
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
@@ -122,7 +123,7 @@ def run_plan(
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
-    run = Run(world, watcher)
+    run = Run(world, watcher, has_new_limits=bool(plan.new_limits))
     limits = LimitWatcher(world, watcher)
     for workload in (*plan.children, *plan.workloads):
         for definition in workload.task_definitions:
@@ -516,8 +517,8 @@ class _Resumer:
 
 
 def _register(run: Run, workload: Workload) -> None:
-    """The same definitions once more, as a worker that starts does."""
-    if workload.task_definitions:
+    """The same definitions once more, as a worker that starts does. Not where another user changes them."""
+    if workload.task_definitions and not run.has_new_limits:
         catalog.register_tasks(run.world.ports, NAMESPACE, workload.task_definitions)
     catalog.register_workflows(run.world.ports, NAMESPACE, [workload.definition], no_javascript)
 

@@ -115,14 +115,14 @@ def _tell_gates(
             limits=nodes[task.ref].definition.limits,
             is_again=is_again,
         )
-        outgoing.append(to_gates.to_gate(ports, execution, entered))
+        outgoing.append(to_gates.to_gate(ports, execution, entered, ports.ids.op() if is_again else ""))
     ports.queues.send(timers.inbox_queue(ports), outgoing)
     if newest.head.returned and set(newest.head.returned) <= set(returned):
         ports.cache.returned.put((execution, newest.seq), True)
 
 
-def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequence[OpenTask]) -> None:
-    """Puts tasks that are open and SCHEDULED in ``newest`` on their queues."""
+def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequence[OpenTask], *, is_rated: bool = False) -> None:
+    """Puts tasks that are open and SCHEDULED in ``newest`` on their queues. ``is_rated``: their type has a limit on starts."""
     if not tasks:
         return
     graph = graph_of(ports, execution.namespace, newest.head.definition)
@@ -134,7 +134,8 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
     for task in tasks:
         node = nodes[task.ref]
         scheduled = records[task.place.rerun or task.place.record]
-        text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, scheduled))
+        message = task_message(ports, execution, newest.head, graph, node, task, scheduled)
+        text = _fitting(ports, replace(message, is_rated=True) if is_rated else message)
         if node.type.system_queue:
             queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
             continue

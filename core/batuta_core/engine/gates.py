@@ -30,7 +30,18 @@ from batuta_core.engine.together import Together
 from batuta_core.model.definition import TaskDefinition
 from batuta_core.model.error import Unavailable
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.gate import Entry, GateDue, GateId, GateMessage, GateState, Limits, PermitReturned, TaskEntered, permit_key
+from batuta_core.model.gate import (
+    NO_LIMITS,
+    Entry,
+    GateDue,
+    GateId,
+    GateMessage,
+    GateState,
+    Limits,
+    PermitReturned,
+    TaskEntered,
+    permit_key,
+)
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import OpenTask, Record
 
@@ -88,6 +99,7 @@ class _Work:
         self.gate = gate
         self.before = before
         self.is_careful = is_careful
+        self.limits = NO_LIMITS
         self.lined = list(before.unsent)  # admitted, and perhaps still in line
         self.gone: list[Entry] = []  # in line, and nobody's any more
         self.wanted: dict[Entry, Record] = {}  # the heads of what was looked at
@@ -100,7 +112,7 @@ class _Work:
             if isinstance(message, TaskEntered):
                 entered[Entry(message.order_ms, execution, message.place, message.send)] = message
                 state = replace(state, pinned=message.limits)
-        limits = self._limits(state.pinned)
+        limits = self.limits = self._limits(state.pinned)
         for execution, message in told:
             if isinstance(message, PermitReturned):
                 permit = permit_key(execution, message.place, message.send)
@@ -158,7 +170,7 @@ class _Work:
             task = _task(newest, entry, self.gate) if newest else None
             if newest and task:
                 together.execution = entry.execution
-                send_tasks(together.ports, entry.execution, newest, [task])
+                send_tasks(together.ports, entry.execution, newest, [task], is_rated=self.limits.rate > 0)
         for error in together.flush().values():
             raise error
         if leaving := [*self.lined, *self.gone]:

@@ -127,6 +127,7 @@ class TaskMessage:
     response_timeout_s: int = 0
     total_deadline_ms: int = 0
     started_ms: int = 0  # of this attempt, when it was taken before
+    is_rated: bool = False  # its type has a limit on starts: who receives it a second time may not begin it
 
     def to_text(self) -> str:
         out: dict[str, Any] = {
@@ -155,6 +156,7 @@ class TaskMessage:
             ("response", self.response_timeout_s),
             ("total", self.total_deadline_ms),
             ("start", self.started_ms),
+            ("rate", self.is_rated),
         ):
             if value:
                 out[key] = value
@@ -187,6 +189,7 @@ class TaskMessage:
                 response_timeout_s=data.get("response", 0),
                 total_deadline_ms=data.get("total", 0),
                 started_ms=data.get("start", 0),
+                is_rated=data.get("rate", False),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise NotOurs(f"not a task message: {error!r}") from error
@@ -308,6 +311,7 @@ _REPORT_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "send": lambda value: _is_count(value),
     "merge": lambda value: isinstance(value, bool),
     "leased": lambda value: isinstance(value, bool),
+    "gone": lambda value: isinstance(value, bool),
     "out": lambda value: isinstance(value, dict) and not is_too_deep(value),
     "logs": lambda value: isinstance(value, list) and all(_is_log_line(item) for item in value),
 }
