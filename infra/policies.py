@@ -21,7 +21,7 @@ _FREEZE = ("GetItem", "BatchGetItem", "Query", "PutItem")
 _REGISTER = (*_FREEZE, "UpdateItem", "DeleteItem")
 _ARM = ("PutItem",)  # a far timer, or the mover's cursor
 _MOVE = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # far timers that come near, and the cursor
-_LIMIT = ("GetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem")  # gates of task types with limits, which lie beside the timers
+_LIMIT = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # gates of task types with limits, which lie beside the timers
 
 _SEND = ("GetQueueUrl", "SendMessage")
 _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by the function itself

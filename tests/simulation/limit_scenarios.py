@@ -6,13 +6,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate
+from batuta_core.engine import catalog, operate, revive
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.simulator.faults import Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
-from batuta_core.simulator.world import World
+from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.limits import LimitWatcher
 from tests.simulation.schedule import NAMESPACE, no_javascript
@@ -25,15 +25,18 @@ TYPE = "shared"
 class _Crowd:
     """Executions of one task each, all of one type with ``limits``. ``order`` is in what order they were taken."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, *, has_second: bool = False, **limits: int) -> None:
         self.watcher = Watcher()
         self.world = World(1, on_append=self.watcher)
         self.limits = LimitWatcher(self.world, self.watcher)
         self.world.queues.on_send, self.world.queues.on_receive = self.limits.on_send, self.limits.on_receive
         self.order: list[tuple[int, int]] = []  # (the moment, the number of the execution)
         self.register(**limits)
-        task = {"name": TYPE, "taskReferenceName": "t", "type": "SIMPLE", "inputParameters": {"n": "${workflow.input.n}"}}
-        workload = Workload(name="w", tasks=[task], task_definitions=[], input={}, outputs={}, seed=0)
+        tasks = [
+            {"name": name, "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"n": "${workflow.input.n}"}}
+            for ref, name in (("t", TYPE), ("then", "unlimited"))[: 2 if has_second else 1]
+        ]
+        workload = Workload(name="w", tasks=tasks, task_definitions=[], input={}, outputs={}, seed=0)
         catalog.register_workflows(self.world.plain, NAMESPACE, [workload.definition], no_javascript)
 
     def register(self, **limits: int) -> None:
@@ -110,6 +113,63 @@ def a_permit_comes_back_when_its_decider_dies() -> None:
         crowd.start(number)
     crowd.world.run(limit_ms=3600_000)
     crowd.require_all_ended()
+
+
+def a_permit_comes_back_though_another_record_is_written_first() -> None:
+    """By a user, before the message of the decider that died comes again."""
+    crowd = _Crowd(has_second=True, concurrentExecLimit=1)
+    crowd.work()
+    DiesAfterRecord(crowd.world, crowd.watcher, lambda record: bool(record.head.returned))
+    first = crowd.start(0)
+    crowd.world.run(limit_ms=1000)
+    require(crowd.watcher.last[first].head.returned, "the decider died behind its record", crowd.watcher.last[first])
+    revive.update_variables(crowd.world.ports, first, {"by": "a user"})
+    require(not crowd.watcher.last[first].head.returned, "the next record hides it", crowd.watcher.last[first])
+    crowd.start(1)
+    crowd.world.run(limit_ms=3600_000)
+    crowd.require_all_ended()
+
+
+class _DiesAfter:
+    """Whoever makes a call at ``site`` first dies before the next one."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self._state = "before"
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if self._state == "armed":
+            self._state = "done"
+            return Fault.CRASH_BEFORE
+        if self._state == "before" and site == self._site:
+            self._state = "armed"
+        return None
+
+
+def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
+    crowd = _Crowd(concurrentExecLimit=1)
+    first, _second = crowd.start(0), crowd.start(1)
+    crowd.world.run(limit_ms=1000)
+    crowd.world.faults = _DiesAfter("journal.append")
+    terminate = Action("terminate", lambda: operate.terminate(crowd.world.ports, first, "by the user"))
+    crowd.world.agenda.append((crowd.world.now_ms, terminate))
+    crowd.world.run(limit_ms=1000)
+    require(crowd.watcher.last[first].head.status.is_terminal, "it was terminated", crowd.watcher.last[first])
+    crowd.work()
+    crowd.world.run(limit_ms=3600_000)
+    crowd.require_all_ended()
+
+
+def a_user_who_dies_over_new_limits_keeps_nobody_waiting() -> None:
+    crowd = _Crowd(concurrentExecLimit=1)
+    crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
+    for number in range(2):
+        crowd.start(number)
+    crowd.world.run(limit_ms=1000)
+    crowd.world.faults = _DiesAfter("definitions.put_tasks")
+    crowd.world.agenda.append((crowd.world.now_ms, Action("limits", lambda: crowd.register(concurrentExecLimit=2))))
+    crowd.world.run(limit_ms=70_000)
+    require(1 in [number for _at, number in crowd.order], "a raised limit holds a minute later at the latest", crowd.order)
 
 
 def an_admitter_that_dies_is_made_up_for() -> None:
@@ -203,6 +263,9 @@ SCENARIOS = [
     ten_workers_that_die_keep_a_rate,
     a_freed_permit_is_taken_at_once,
     a_permit_comes_back_when_its_decider_dies,
+    a_permit_comes_back_though_another_record_is_written_first,
+    a_user_who_dies_over_a_terminate_keeps_no_permit,
+    a_user_who_dies_over_new_limits_keeps_nobody_waiting,
     an_admitter_that_dies_is_made_up_for,
     a_raised_limit_lets_in_at_once,
     a_limit_that_is_taken_away_holds_nobody,

@@ -118,13 +118,6 @@ _add(
     "a start that nobody told is taken for an early one",
 )
 _add(
-    "earlier-start-counted",
-    "batuta_core.decider.step",
-    "task.started_ms if task.started_ms >= task.sent_ms else 0",
-    "task.started_ms",
-    "the start of an earlier delivery counts for this one",
-)
-_add(
     "rate-of-what-lies-in-the-queue",
     "batuta_core.decider.permits",
     "limits.rate - _on_the_way(state) - sum(",
@@ -137,15 +130,6 @@ _add(
     "has_waiting=len(page) == wanted)",
     "has_waiting=bool(self.gone))",
     "who stays in line is forgotten",
-)
-_add(
-    "gate-written-unconditionally",
-    "batuta_core.simulator.store",
-    """        if self.read(gate).version != state.version - 1:
-""",
-    """        if False:
-""",
-    "two turns at once each give the last permit",
 )
 _add(
     "line-not-noted",
@@ -164,13 +148,6 @@ _add(
 """,
     "",
     "a raised limit lets nobody in when the caller dies",
-)
-_add(
-    "due-task-holds-a-permit",
-    "batuta_core.decider.timeout",
-    "node.type.system_queue or gate else",
-    "node.type.system_queue else",
-    "a task that waits for its delay holds a permit",
 )
 _add(
     "acknowledge-before-dispatch",
