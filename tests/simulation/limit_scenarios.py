@@ -9,7 +9,7 @@ from typing import Any
 from batuta_core.engine import catalog, operate, revive
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.simulator.faults import Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
@@ -155,6 +155,10 @@ def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
     crowd.world.agenda.append((crowd.world.now_ms, terminate))
     crowd.world.run(limit_ms=1000)
     require(crowd.watcher.last[first].head.status.is_terminal, "it was terminated", crowd.watcher.last[first])
+    queue = task_queue_name("sim", NAMESPACE, TYPE)
+    require(crowd.world.queues.size(queue).total == 1, "the permit is out", crowd.world.queues.size(queue))
+    crowd.world.run(limit_ms=70_000)
+    require(crowd.world.queues.size(queue).total == 2, "the guard returns it, and the next is let in", crowd.world.queues.size(queue))
     crowd.work()
     crowd.world.run(limit_ms=3600_000)
     crowd.require_all_ended()
