@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 from tests.shared import SHARED
 
+from batuta_server.local.emulator import free_port
 from benchmarks import report
 from benchmarks.line import engine_alone, through_sdk
 
@@ -49,12 +49,6 @@ def jar() -> Path:
         print("fetching Conductor (458 MB, once) ...", flush=True)
         subprocess.run(["mvn", "-q", "dependency:get", "-Dtransitive=false", f"-Dartifact={ARTIFACT}"], check=True)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[Any]) -> None:

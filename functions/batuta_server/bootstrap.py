@@ -16,6 +16,7 @@ from batuta_server.aws.definitions import DynamoDefinitions
 from batuta_server.aws.dynamodb import Table
 from batuta_server.aws.far_timers import DynamoFarTimers
 from batuta_server.aws.gates import DynamoGates
+from batuta_server.aws.handler_actions import DynamoHandlerActions
 from batuta_server.aws.invoke import InvokingQueues
 from batuta_server.aws.journal import DynamoJournal
 from batuta_server.aws.key_ring import KeyRing
@@ -59,6 +60,7 @@ def make_ports(settings: Settings, transport: Transport | None = None, log: Log 
         clock=SystemClock(),
         ids=RandomIds(),
         signer=_signer(settings, transport),
+        actions=DynamoHandlerActions(executions),
         catalog=Catalog(),
         cache=Cache(),
         scripts=_scripts(settings, transport),

@@ -7,10 +7,23 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import Definitions, FarTimers, Gates, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
+from batuta_core.engine.ports import (
+    Definitions,
+    FarTimers,
+    Gates,
+    HandlerActions,
+    Journal,
+    Logs,
+    NullLog,
+    Payloads,
+    Ports,
+    Queues,
+    Summaries,
+)
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
+    SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
     SimulatedGates,
@@ -44,6 +57,7 @@ class Stand:
     payloads: Payloads
     definitions: Definitions
     logs: Logs
+    actions: HandlerActions
 
     def execution(self, workflow_id: str = "") -> ExecutionId:
         return ExecutionId(NAMESPACE, workflow_id or f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}")
@@ -84,6 +98,7 @@ class SimulatedStand(Stand):
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()
+        self.actions = SimulatedActions()
 
     def now_ms(self) -> int:
         return self._now_ms

@@ -28,8 +28,9 @@ import pytest
 from batuta import Client
 from batuta.http import Request
 from batuta.results import Execution
+from batuta_core.engine.export import export
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, NullLog
-from batuta_core.engine.replay import export, replay
+from batuta_core.engine.replay import replay
 from batuta_core.model.error import BatutaError
 from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, resource_name
 from batuta_server import layout

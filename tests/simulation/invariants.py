@@ -404,7 +404,7 @@ def _endings(
                 call = calls.get(task.task_id, 0)
                 if event.status is TaskStatus.IN_PROGRESS:
                     calls[task.task_id] = call + 1
-                elif task.task_type != "WAIT" and task.task_type not in STARTING:
+                elif task.task_type not in ("WAIT", "EVENT", *STARTING):
                     said = outcome(task.ref, task.attempt)
                     require((event.status, output_of(event, task)) in said, "a result is what the worker said", execution, event, said)
                 if event.status is not TaskStatus.IN_PROGRESS:

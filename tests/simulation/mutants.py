@@ -746,9 +746,9 @@ _add(
 )
 _add(
     "skipped-task-run",
-    "batuta_core.decider.decide",
-    "        if begin.ref in step.skipped:\n",
-    "        if begin.ref in step.skipped and not step.before.life:\n",
+    "batuta_core.decider.outcome",
+    "    if begin.ref in step.skipped:\n",
+    "    if begin.ref in step.skipped and not step.before.life:\n",
     "a rerun runs what a user had skipped",
 )
 
@@ -756,8 +756,8 @@ _add(
 _add(
     "dead-function-runs-again",
     "batuta_core.decider.on_task",
-    """    if node.type.system_queue:  # what it did""",
-    """    if False:  # what it did""",
+    "    if node.type.system_queue and not node.type.is_repeatable:",
+    "    if False:",
     "a request of which nobody knows whether it was made is made again",
 )
 _add(
@@ -924,6 +924,104 @@ _add(
     "event.reason, is_failure_handled=False)",
     "event.reason, is_failure_handled=True)",
     "a child that its parent stops runs its failure workflow",
+)
+
+
+# --- events and what handlers do about them
+
+_add(
+    "event-not-published-again",
+    "batuta_core.decider.tasks.event",
+    "is_repeatable = True",
+    "is_repeatable = False",
+    "an event whose function died is lost for the handlers that had not acted",
+)
+_add(
+    "failing-handler-forgotten",
+    "batuta_core.engine.handle",
+    """                again = error
+    if again is not None:
+        raise again
+
+
+def _is_passing""",
+    """                pass
+
+
+def _is_passing""",
+    "an event that a handler could not deal with now counts as dealt with",
+)
+_add(
+    "action-done-again",
+    "batuta_core.engine.operate",
+    "event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)",
+    "event = make_event(newest)",
+    "an action whose function died after it is carried out again: two values, two failed attempts",
+)
+_add(
+    "action-looked-for-from-now-on",
+    "batuta_core.engine.handle",
+    "    note = ports.actions.begin(note) or note\n",
+    "    ports.actions.begin(note)\n",
+    "a repeat looks for the action behind where it finds the execution, and not where the first one did",
+)
+_add(
+    "action-recorded-before-it-is-done",
+    "batuta_core.engine.handle",
+    "    note = ports.actions.begin(note) or note\n",
+    "    note = ports.actions.begin(replace(note, status=ActionStatus.COMPLETED)) or note\n",
+    "an action whose function died before it is never done",
+)
+_add(
+    "started-by-event-under-a-new-id",
+    "batuta_core.engine.handle",
+    "workflow_id = ids.workflow_id_of_event(note.namespace, note.message_id, note.handler, note.index)",
+    "workflow_id = ports.ids.workflow_id()",
+    "an event that comes again starts another execution",
+)
+_add(
+    "event-of-a-rerun-taken-for-a-repeat",
+    "batuta_core.engine.publish",
+    'return f"{message.task_id}.{message.place.rerun}" if message.place.rerun else message.task_id',
+    "return message.task_id",
+    "handlers do nothing about the event of a task that is run anew",
+)
+_add(
+    "event-reported-first",
+    "batuta_core.engine.publish",
+    """        outcome = _outcome(ports, sinks, message)
+        _report(ports, message, outcome, began_ms)""",
+    """        _report(ports, message, _Outcome(TaskStatus.COMPLETED), began_ms)
+        outcome = _outcome(ports, sinks, message)""",
+    "a task says that its event is published before it is",
+)
+_add(
+    "a-branch-ends-it-before-the-others-begin",
+    "batuta_core.decider.outcome",
+    "    while step.has_beside:\n",
+    "    while False:\n",
+    "what a fork begins depends on the order of its branches",
+)
+_add(
+    "workers-hear-of-branches-that-are-over",
+    "batuta_core.decider.outcome",
+    "[command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]",
+    "step.draft.commands[before:]",
+    "a worker runs a task of an execution that ended in the record that made it",
+)
+_add(
+    "a-users-look-is-as-late-as-a-timer",
+    "batuta_core.decider.timeout",
+    "late_ms = 0 if is_asked else node.type.limit_late_ms",
+    "late_ms = node.type.limit_late_ms",
+    "decide looks at no limit of a WAIT",
+)
+_add(
+    "a-users-look-always-makes-a-record",
+    "batuta_core.decider.decide",
+    "is_mark = mark is not None and mark.timer == event.timer\n",
+    "is_mark = mark is not None and event.timer in (mark.timer, NO_TIMER)\n",
+    "an execution's journal grows by looking at it",
 )
 
 

@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, query, revive
+from batuta_core.engine.export import export
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
-from batuta_core.engine.replay import export, replay
+from batuta_core.engine.replay import replay
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.command import StartFailureWorkflow
@@ -24,7 +25,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import family, invariants
+from tests.simulation import family, invariants, told_events
 from tests.simulation.limits import CROWD, LimitWatcher, draw_limits
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.scripts import MEMO
@@ -134,6 +135,7 @@ def run_plan(
     for workload in (*plan.children, *plan.workloads):
         catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions) if workload.task_definitions else None
         catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
+    told_events.listen(world.plain, NAMESPACE, [workload.name for workload in (*plan.children, *plan.workloads)])
     for workload in plan.workloads:
         world.agenda.append((world.now_ms, Action("start", functools.partial(_start, run, workload))))
     if plan.failure_name:
@@ -161,6 +163,7 @@ def run_plan(
     world.run()
     limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
+    told_events.each_has_its_effect_once(world, watcher)
     return run
 
 

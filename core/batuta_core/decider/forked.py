@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider.view import Reader, scheduling_change
+from batuta_core.decider.view import Reader, scheduling_change, task_input_in
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
-    from batuta_core.model.record import OpenTask, TaskChange
+    from batuta_core.model.event import TaskPlace
+    from batuta_core.model.record import OpenTask
 
 TASKS_INPUT = "forkedTaskDefs"  # Conductor's name
 
@@ -24,10 +25,16 @@ def forked_tasks(task_input: Any) -> Sequence[Mapping[str, Any]]:
     return found if isinstance(found, list) else ()
 
 
-def branches(scheduled: TaskChange, graph: Graph, reader: Reader) -> dict[str, Node]:
-    """The nodes that a dynamic fork made, by reference name; ``scheduled`` is the change that wrote its task."""
-    fork = graph.node(str(scheduled.fields["ref"]))
-    return graph.compile_branches(forked_tasks(reader.payload(scheduled.input)), fork.loop)
+def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> dict[str, Node]:
+    """The nodes that a dynamic fork made, by reference name."""
+    node = graph.node(str(scheduling_change(reader.record(fork.record), fork.nth).fields["ref"]))
+    return graph.compile_branches(forked_tasks(input_of(fork, reader)), node.loop)
+
+
+def input_of(fork: TaskPlace, reader: Reader) -> Any:
+    """The input of a dynamic fork's task."""
+    number = scheduling_change(reader.record(fork.record), fork.nth).number
+    return reader.payload(task_input_in(reader.record(fork.rerun or fork.record), number, fork))
 
 
 def node_of(task: OpenTask, graph: Graph, reader: Reader) -> Node:
@@ -36,7 +43,7 @@ def node_of(task: OpenTask, graph: Graph, reader: Reader) -> Node:
     if node is None:
         if task.fork is None:
             raise KeyError(task.ref)
-        node = branches(scheduling_change(reader.record(task.fork.record), task.fork.nth), graph, reader)[task.ref]
+        node = branches(task.fork, graph, reader)[task.ref]
     return named(node, task.task_name) if task.task_name else node
 
 

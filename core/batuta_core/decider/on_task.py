@@ -166,14 +166,17 @@ def _handed_back(step: Step, node: Node, task: OpenTask, op: str) -> None:
 
 def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLettered) -> None:
     """Its message is gone. Receives that were no hand-backs were leases that nobody renewed: workers that died."""
-    if node.type.system_queue:  # what it did before it died nobody knows, so it is not done again unless the retry policy says so
+    if node.type.system_queue and not node.type.is_repeatable:  # what it did nobody knows, so only the retry policy has it done again
         outcome.task_failed(
             step, node, task, TaskStatus.FAILED, reason=f"the {node.type.system_queue} function died while it ran this attempt"
         )
         return
-    lost = task.lost + max(event.receives - len(task.handed_back), 0)
+    lost = task.lost + (1 if node.type.system_queue else max(event.receives - len(task.handed_back), 0))
     if lost >= LOST_LEASES_MAX:
-        outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=f"its workers died: {lost} leases were lost by this attempt")
+        reason = f"its workers died: {lost} leases were lost by this attempt"
+        if node.type.system_queue:
+            reason = f"the {node.type.system_queue} function gave this attempt up {lost} times; its log says why"
+        outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=reason)
         return
     again = outcome.scheduled_again(step, node, task, lost=lost, due_ms=0)
     step.change(again, {"status": TaskStatus.SCHEDULED})
@@ -182,10 +185,10 @@ def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLetter
 # --- deadlines
 
 
-def miss(step: Step, task: OpenTask) -> bool:
+def miss(step: Step, task: OpenTask, *, is_asked: bool) -> bool:
     """Acts on the most serious deadline that the task has passed. Whether there was one."""
     node = step.node_of(task)
-    passed = missed(task, node, step.now_ms)
+    passed = missed(task, node, step.now_ms, is_asked=is_asked)
     if not passed:
         return False
     match passed[0]:

@@ -32,7 +32,7 @@ from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPerm
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import check_size
+from batuta_core.model.payload import check_size, is_larger
 from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
 ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
 # A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
 SCRIPTS_MAX = 5
+# A larger value counts as all of them: a decision holds its scripts' values, and a decider has 256 MB.
+VALUE_LARGE_BYTES = 256 * 1024
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -55,6 +57,7 @@ class Anew:
     number: int = 0  # of a rerun: the task that begins anew, and its place
     place: TaskPlace | None = None
     input: Any = None  # None: evaluate it
+    iteration: int = 0  # of the loop around it, which may be over
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Step:
         self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
         self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
         self._scripts = 0
+        self._beside = 0  # how many of the next to come begin in one go with what led to them
+        self.is_ending = False
         self.stops = head.stops
         self.stops_ms = head.stops_ms
         self.returned: list[ReturnPermit] = []
@@ -131,6 +136,7 @@ class Step:
         """``refs`` come next, in this order and before whatever else is to come. ``fork``: the dynamic one that they and the JOIN
         among them belong to."""
         self.todo.extendleft(self._begin(ref, hidden, fork) for ref in reversed(refs))
+        self._beside += len(refs)
 
     def _begin(self, ref: str, hidden: frozenset[str], fork: TaskPlace | None = None) -> Begin:
         return Begin(ref, hidden, fork or (self.forked[ref][1] if ref in self.forked else None))
@@ -141,7 +147,13 @@ class Step:
         if begin.fork is not None and begin.ref not in self.graph.nodes and begin.ref not in self.forked:
             self.add_forked(begin.fork)
         self.joining = begin.fork if begin.ref in self.graph.nodes else None
+        self._beside = max(self._beside - 1, 0)
         return self.todo.popleft()
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether more begins in one go with what began last: the other branches of its fork, and the join."""
+        return self._beside > 0 and self.may_run_scripts
 
     def is_beside(self, node: Node) -> bool:
         """Whether the flow has gone on without ``node``, whose task was retried since."""
@@ -238,7 +250,12 @@ class Step:
 
     def iteration_of(self, node: Node) -> int:
         """Of the loop around ``node``; 0 where there is none."""
-        return self.open[node.loop].rounds if node.loop else 0
+        if not node.loop or node.loop in self.open:
+            return self.open[node.loop].rounds if node.loop else 0
+        if node.ref in self.anew:  # it runs beside the flow, which has left the loop
+            return self.anew[node.ref].iteration
+        task = self.task(node.ref)
+        return task.iteration if task else 0
 
     def node(self, ref: str) -> Node:
         """The node of that reference name, of the definition or of a dynamic fork."""
@@ -253,7 +270,7 @@ class Step:
 
     def add_forked(self, fork: TaskPlace) -> dict[str, Node]:
         """Makes the nodes of a dynamic fork known."""
-        nodes = forked.branches(view.scheduling_change(self.reader.record(fork.record), fork.nth), self.graph, self.reader)
+        nodes = forked.branches(fork, self.graph, self.reader)
         self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
         return nodes
 
@@ -396,12 +413,13 @@ class Step:
         script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
-        self._scripts += 1
-        return self.known.scripts[script]
+        result = self.known.scripts[script]
+        self._scripts += SCRIPTS_MAX if is_larger(result.value, VALUE_LARGE_BYTES) else 1
+        return result
 
     @property
     def may_run_scripts(self) -> bool:
-        """Whether this decision has the time for one more."""
+        """Whether this decision has the time and the memory for one more."""
         return self._scripts < SCRIPTS_MAX
 
     def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:

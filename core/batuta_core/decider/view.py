@@ -248,7 +248,7 @@ def workflow_constants(head: Head, graph: Graph, execution: ExecutionId) -> Mapp
         "status": head.status.value,
         "workflowId": execution.workflow_id,
         "parentWorkflowId": parent.workflow_id if parent else None,
-        "parentWorkflowTaskId": ids.task_id(*parent) if parent else None,
+        "parentWorkflowTaskId": parent.task_id if parent else None,
         "workflowType": graph.name,
         "version": graph.version,
         "correlationId": head.about.correlation_id,

@@ -203,6 +203,7 @@ def task_message(
         response_timeout_s=limits.response_ms // 1000,
         total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
         started_ms=task.started_ms,
+        task_to_domain=head.about.task_to_domain if node.type.is_told_domains else {},
     )
 
 

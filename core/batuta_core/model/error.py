@@ -109,6 +109,18 @@ class NamespaceNotServed(BatutaError):
     remedy = "Name a namespace of this stage, or add it to the stage's namespaces and deploy."
 
 
+class HandlerNotFound(BatutaError):
+    code = "event_handler_not_found"
+    http_status = 404
+    remedy = "Register the event handler in this namespace."
+
+
+class HandlerExists(BatutaError):
+    code = "event_handler_exists"
+    http_status = 409
+    remedy = "Use another name, or replace it with PUT."
+
+
 class DefinitionExists(BatutaError):
     code = "definition_exists"
     http_status = 409

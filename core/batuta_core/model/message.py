@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
@@ -128,6 +128,7 @@ class TaskMessage:
     total_deadline_ms: int = 0
     started_ms: int = 0  # of this attempt, when it was taken before
     is_rated: bool = False  # its type has a limit on starts: who receives it a second time may not begin it
+    task_to_domain: Mapping[str, str] = field(default_factory=dict)  # of the execution, for a type that wants to know
 
     def to_text(self) -> str:
         out: dict[str, Any] = {
@@ -157,6 +158,7 @@ class TaskMessage:
             ("total", self.total_deadline_ms),
             ("start", self.started_ms),
             ("rate", self.is_rated),
+            ("domains", dict(self.task_to_domain)),
         ):
             if value:
                 out[key] = value
@@ -190,6 +192,7 @@ class TaskMessage:
                 total_deadline_ms=data.get("total", 0),
                 started_ms=data.get("start", 0),
                 is_rated=data.get("rate", False),
+                task_to_domain=data.get("domains", {}),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise NotOurs(f"not a task message: {error!r}") from error

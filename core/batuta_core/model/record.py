@@ -261,7 +261,7 @@ class About:
             ("domains", dict(self.task_to_domain)),
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
-            ("parent", list(self.parent or ())),
+            ("parent", self.parent.to_list() if self.parent else None),
             ("deep", self.depth),
         ):
             if value:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from batuta_core.engine.ports import (
+    EVENT_RECEIVES,
     FUNCTION_VISIBILITY_S,
     MAX_RECEIVES,
     QUEUE_RETENTION_S,
@@ -72,10 +73,12 @@ class SimulatedQueues:
         self.inbox = resource_name(stage, "decider.fifo")
         self.timers = resource_name(stage, "timers")
         self.http = resource_name(stage, "http")
+        self.events = resource_name(stage, "events")
         for name, dead_letters in ((self.inbox, self.fifo_dead_letters), (self.timers, self.dead_letters)):
             self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S, MAX_RECEIVES, dead_letters)
         # Of a function that runs tasks: what it does not finish is given up, not given again (Lambda's asynchronous invocations).
         self._queues[self.http] = _Queue(self.http, FUNCTION_VISIBILITY_S, 1, self.task_dead_letters)
+        self._queues[self.events] = _Queue(self.events, FUNCTION_VISIBILITY_S, EVENT_RECEIVES, self.task_dead_letters)
         for name in (self.task_dead_letters, self.dead_letters, self.fifo_dead_letters):
             self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S)
 
@@ -161,7 +164,7 @@ class SimulatedQueues:
         return sorted(self._queues)
 
     def task_queues(self) -> list[str]:
-        own = (self.inbox, self.timers, self.http, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
+        own = (self.inbox, self.timers, self.http, self.events, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
         return [name for name in self._queues if name not in own]
 
     def is_ready(self, queue: str) -> bool:

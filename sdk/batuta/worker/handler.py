@@ -59,6 +59,11 @@ class TaskHandler:
         self._errands: set[asyncio.Task[None]] = set()  # deletions and hand-backs
         self._is_handing_back = False
 
+    @property
+    def has_running(self) -> bool:
+        """Whether a task is in hand whose outcome is not on its way yet."""
+        return any(not held.is_ending for held in self.held.values())
+
     # --- what the intake asks for
 
     def is_new(self, message: TaskMessage) -> bool:

@@ -1,4 +1,4 @@
-"""What Lambda imports: four functions made from the environment alone."""
+"""What Lambda imports: five functions made from the environment alone."""
 
 from __future__ import annotations
 

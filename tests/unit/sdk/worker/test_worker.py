@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, make_message, until, working
+from tests.unit.sdk.memory import FAST, PATIENCE_S, STAGE, MemoryQueues, make_message, until, working
 from tests.unit.sdk.worker import heavy
 
 from batuta import InProgress, TaskContext, Worker, current_task, task
@@ -120,6 +120,12 @@ def test_many_results_share_requests(queues: MemoryQueues) -> None:
     assert len(queues.results()) == 50
     assert queues.count("send") <= 15
     assert queues.count("delete") <= 15
+
+
+def test_the_result_of_a_lone_task_goes_at_once(queues: MemoryQueues) -> None:
+    queues.put("add", {"a": 1})
+    with working(add, queues=queues, timing=replace(FAST, linger_s=2 * PATIENCE_S)):
+        until(lambda: len(queues.results()) == 1)
 
 
 def test_a_result_that_cannot_be_encoded_hurts_nobody_beside_it(queues: MemoryQueues) -> None:
