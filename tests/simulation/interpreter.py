@@ -115,6 +115,8 @@ class Interpreter:
 
     def inputs_of(self, task: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = compile_template(task["inputParameters"]).resolve(self)
+        if task["type"] == "EVENT":
+            found.update(sink=task["sink"], asyncComplete=False)
         if task["type"] == "SUB_WORKFLOW":
             param = task["subWorkflowParam"]
             inline = param.get("workflowDefinition")

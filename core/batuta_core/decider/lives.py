@@ -30,8 +30,9 @@ REMOVED = "The execution was removed."
 
 
 def child_id(workflow_id: str, place: TaskPlace) -> str:
-    """The execution that runs for the task at ``place`` of ``workflow_id``, the same at every repeat of its start."""
-    return ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}")
+    """The execution that runs for the task at ``place`` of ``workflow_id``, the same at every repeat of its start, and another after a
+    rerun."""
+    return ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}" + (f"-{place.rerun}" if place.rerun else ""))
 
 
 # --- the parent's side

@@ -14,10 +14,10 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
-from batuta_core.decider.view import scheduling_change
+from batuta_core.decider.view import task_input_in
 from batuta_core.engine import timers
-from batuta_core.engine.external import handed_over, raw_of
-from batuta_core.engine.fetch import graph_of, open_nodes, read_payload, read_records, stored
+from batuta_core.engine.external import handed_over
+from batuta_core.engine.fetch import graph_of, open_nodes, raw_of, read_payload, read_records, stored
 from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
 from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent
@@ -75,8 +75,8 @@ def _message(ports: Ports, target: ExecutionId, event: Event) -> Outgoing:
     return Outgoing(text, group=str(target), dedup=ids.short_hash(text))
 
 
-def _with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
-    """The event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
+def with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
+    """A message for ``target``: the event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
     if isinstance(payload, PayloadRef):
         return _message(ports, target, make(payload))
     raw = raw_of(payload)
@@ -90,6 +90,10 @@ def _with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callabl
 # --- the parent's side
 
 
+def _named(link: ParentTask) -> str:
+    return f"{link.task_id}-{link.rerun}" if link.rerun else link.task_id
+
+
 def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartChild) -> Iterable[Outgoing]:
     task = newest.head.open.get(command.ref)
     if task is None or task.place != command.place or not task.child:
@@ -98,14 +102,15 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
     kind = open_nodes(ports, execution, newest, graph, [task])[command.ref].type
     if not isinstance(kind, StartingTask):
         raise TypeError(f"{execution}: {command.ref} starts no other execution")
-    record = newest if newest.seq == task.place.record else read_records(ports, execution, [task.place.record])[task.place.record]
-    request = kind.request(read_payload(ports, execution, scheduling_change(record, task.place.nth).input))
+    seq = task.place.rerun or task.place.record
+    record = newest if newest.seq == seq else read_records(ports, execution, [seq])[seq]
+    request = kind.request(read_payload(ports, execution, task_input_in(record, task.number, task.place)))
     started = graph_of(ports, execution.namespace, command.definition)
     target = ExecutionId(execution.namespace, kind.started_id(execution, task, started.name, request))
     about = newest.head.about
-    link = ParentTask(execution.workflow_id, *task.place.named)
+    link = ParentTask(execution.workflow_id, *task.place)
     event = WorkflowStarted(
-        op=f"start-{ids.task_id(*link)}",
+        op=f"start-{_named(link)}",
         definition=command.definition,
         name=started.name,
         version=started.version,
@@ -121,14 +126,15 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         starter=None if kind.runs_child else link,
     )
     given = handed_over(ports, execution, target, assembled(dict(request.input)))
-    yield _with_payload(ports, target, given, lambda child_input: replace(event, input=child_input))
+    yield with_payload(ports, target, given, lambda child_input: replace(event, input=child_input))
 
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
     started = graph_of(ports, execution.namespace, command.definition)
+    link = ParentTask(execution.workflow_id, *command.place)
     event = StoppedByParent(
-        op=f"stop-{command.life}-{ids.task_id(execution.workflow_id, *command.place)}",
-        parent=ParentTask(execution.workflow_id, *command.place.named),
+        op=f"stop-{command.life}-{_named(link)}",
+        parent=link,
         definition=command.definition,
         name=started.name,
         version=started.version,
@@ -157,7 +163,7 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     if not isinstance(output, PayloadRef):  # else it is too large for anything to be put in or taken out
         output = {key: value for key, value in output.items() if key != FAILURE_WORKFLOW_KEY}
         output[CHILD_ID] = execution.workflow_id
-    yield _with_payload(ports, target, assembled(output), lambda told: replace(event, output=told))
+    yield with_payload(ports, target, assembled(output), lambda told: replace(event, output=told))
 
 
 def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowStatus) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from batuta_core.engine.fetch import dump_json, load_json, read_payload
+from batuta_core.engine.fetch import load_json, read_payload
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput, PayloadTooLarge
 from batuta_core.model.execution import WorkflowStatus
@@ -25,7 +25,6 @@ from batuta_core.model.payload import (
     Assembled,
     PayloadRef,
     holes_of,
-    without_parts,
 )
 
 UPLOADS = "_uploads"  # no namespace begins so
@@ -124,8 +123,3 @@ def _is_removed(ports: Ports, execution: ExecutionId) -> bool:
     removed later than this is asked is purged two minutes after that."""
     newest = ports.journal.newest(execution)
     return newest is not None and newest.head.status is WorkflowStatus.REMOVED
-
-
-def raw_of(value: Any) -> bytes:
-    """The JSON of a payload, without what is not in it."""
-    return dump_json(without_parts(value) if type(value) is Assembled else value)

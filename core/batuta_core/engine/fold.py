@@ -77,7 +77,7 @@ def begun(execution: ExecutionId, first: Record, graph: Graph) -> WorkflowExecut
         priority=event.priority,
         task_to_domain=event.task_to_domain,
         parent_workflow_id=event.parent.workflow_id if event.parent else None,
-        parent_task_id=ids.task_id(*event.parent) if event.parent else None,
+        parent_task_id=event.parent.task_id if event.parent else None,
     )
 
 

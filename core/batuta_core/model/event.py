@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from batuta_core.model import ids
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import get_slot, put_slot
 
@@ -41,10 +42,18 @@ class ParentTask(NamedTuple):
     workflow_id: str
     record: int
     nth: int
+    rerun: int = 0
 
     @property
     def place(self) -> TaskPlace:
-        return TaskPlace(self.record, self.nth)
+        return TaskPlace(self.record, self.nth, self.rerun)
+
+    @property
+    def task_id(self) -> str:
+        return ids.task_id(self.workflow_id, self.record, self.nth)
+
+    def to_list(self) -> list[str | int]:
+        return list(self) if self.rerun else list(self[:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +92,8 @@ class WorkflowStarted:
             ("domains", dict(self.task_to_domain)),
             ("of", self.failed_workflow_id),
             ("keep", self.retention_s),
-            ("parent", list(self.parent or ())),
-            ("starter", list(self.starter or ())),
+            ("parent", self.parent.to_list() if self.parent else None),
+            ("starter", self.starter.to_list() if self.starter else None),
             ("deep", self.depth),
         ):
             if value:
@@ -223,12 +232,17 @@ class TaskHeartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskHandedBack:
-    """A worker that shuts down gave the task back unfinished. SQS will count that as one more receive; we do not."""
+    """A worker that shuts down gave the task back unfinished. SQS will count that as one more receive; we do not.
+
+    ``is_gone``: its type has a limit on starts, and its message was received before; so the worker has not begun it but deleted the
+    message, and it must stand in line again.
+    """
 
     place: TaskPlace
     op: str
     worker_id: str | None = None
     send: int = -1
+    is_gone: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "task_handed_back", "task": self.place.to_list(), "op": self.op}
@@ -236,11 +250,19 @@ class TaskHandedBack:
             out["w"] = self.worker_id
         if self.send >= 0:
             out["send"] = self.send
+        if self.is_gone:
+            out["gone"] = True
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskHandedBack:
-        return cls(place=TaskPlace(*data["task"]), op=data["op"], worker_id=data.get("w"), send=data.get("send", -1))
+        return cls(
+            place=TaskPlace(*data["task"]),
+            op=data["op"],
+            worker_id=data.get("w"),
+            send=data.get("send", -1),
+            is_gone=data.get("gone", False),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +315,9 @@ class QueueMade:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> QueueMade:
         return cls(place=TaskPlace(*data["task"]), op=data["op"], send=data["send"])
+
+
+NO_TIMER = 0  # a user's "decide" looks at the deadlines as a timer does, and takes none away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,7 +453,7 @@ class StoppedByParent:
         out: dict[str, Any] = {
             "e": "stopped",
             "op": self.op,
-            "parent": list(self.parent),
+            "parent": self.parent.to_list(),
             "def": self.definition,
             "name": self.name,
             "ver": self.version,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from batuta_core.decider import outcome
 from batuta_core.decider.known import DefinitionName, FoundDefinition, InlineDefinition, NotStartable, Wanted
 from batuta_core.decider.tasks.task_type import TaskType
-from batuta_core.decider.view import scheduling_change
 from batuta_core.model.command import StartChild
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId
@@ -74,7 +73,8 @@ class StartingTask(TaskType):
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = self.task_input(step, node, hidden)
-        if node.ref in step.anew:  # a user retries it
+        anew = step.anew.get(node.ref)
+        if anew is not None and anew.place is None:  # a user retries it
             task_input = self.input_again(task_input)
         due_ms = step.now_ms + node.start_delay_s * 1000 if node.start_delay_s else 0
         self._schedule(step, node, step.new_task(node, due_ms=due_ms), task_input)
@@ -99,7 +99,7 @@ class StartingTask(TaskType):
 
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         """The delay of a start is over."""
-        task_input = step.reader.payload(scheduling_change(step.reader.record(task.place.record), task.place.nth).input)
+        task_input = step.old_input(task.number, task.place)
         found, wanted = self._definition(step, task_input)
         if isinstance(found, NotStartable):
             self._refuse(step, node, task, found)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
-from batuta_core.engine import external, operate, query, replay, revive
+from batuta_core.engine import export, external, operate, query, replay, revive
 from batuta_core.model.error import InvalidInput, PayloadTooLarge
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId
@@ -334,8 +334,8 @@ def test_a_journal_with_it_is_decided_again_with_the_same_records(server: Server
     execution = server.start(external_input=upload(server))
     complete(server, "a")
     server.run_task("b", {"n": 1})
-    exported = replay.export(server.ports, execution)
-    assert replay.replay(replay.Export.from_dict(json.loads(json.dumps(exported.to_dict())))) is None
+    exported = export.export(server.ports, execution)
+    assert replay.replay(export.Export.from_dict(json.loads(json.dumps(exported.to_dict())))) is None
 
 
 def test_an_answer_that_would_be_too_large_names_all_that_is_not_small(server: Server) -> None:
