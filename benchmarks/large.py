@@ -164,6 +164,7 @@ def run_tasks(size: int, *, is_loop: bool) -> None:
     while not (newest := journal._newest) or not newest.head.status.is_terminal:
         received = world.queues.receive(queue, 1, 0)
         world.queues.delete(queue, [received[0].receipt])
+        world.queues.receives.clear()  # the simulator's own count, by message
         message = TaskMessage.parse(received[0].text)
         event = TaskUpdated(place=message.place, status=TaskStatus.COMPLETED, output=OUTPUT, started_ms=world.now_ms)
         sent = InboxMessage(execution=execution, event=event, token=message.token, attempt=message.attempt).to_text()
