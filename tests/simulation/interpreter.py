@@ -134,7 +134,7 @@ class Interpreter:
 
     def begin(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
         """The input of an attempt. One that a rerun began at has the input that it was given, and meets the variables of then."""
-        given = self.told.reruns.get((task["taskReferenceName"], attempt))
+        given = self.told.reruns.get((task["taskReferenceName"] + self.suffix, attempt))
         if given is None:
             return self.inputs_of(task)
         self.variables = dict(given.variables)
@@ -163,7 +163,7 @@ class Interpreter:
         self.note(task, inputs, 1, "COMPLETED", {})
 
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
-        if (task["taskReferenceName"], 1) in self.told.reruns:
+        if (task["taskReferenceName"] + self.suffix, 1) in self.told.reruns:
             hidden = set()  # what it stands in has ended long ago
         if task["evaluatorType"] == "javascript":
             case = _text(scripts.TOLD[task["expression"]](inputs).value)
@@ -191,7 +191,7 @@ class Interpreter:
             if ending is OPEN:
                 self.note_open(task, inputs, attempt)
                 raise _Ended
-            if (ref, attempt) in self.told.retried:
+            if (ref + self.suffix, attempt) in self.told.retried:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
                 inputs = self.begin_again(task, attempt)
