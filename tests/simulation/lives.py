@@ -9,6 +9,8 @@ from typing import Any
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.event import (
+    ChildEnded,
+    ChildRevived,
     TaskPlace,
     TaskSkipped,
     VariablesUpdated,
@@ -80,6 +82,8 @@ def read(execution: ExecutionId, records: Sequence[Record], graph: Any, variable
             )
         elif event is not None:
             found.is_cut_in_pause = False
+        if record.head.life == record.seq and event is None:  # a child lives again
+            found.is_beside = True
         if before is not None and event is not None:
             _read_revival(found, execution, event, before, record, folded, variables_of)
         before = record
@@ -138,7 +142,9 @@ def is_begun_anew(record: Record, number: int) -> bool:
 def is_again(record: Record, change: TaskChange) -> bool:
     """Whether a new life opens that task again, or begins it anew."""
     is_open = set(change.fields) >= {"status", "ended_ms"} and not change.fields["status"].is_terminal
-    return record.head.life == record.seq and not change.is_new and ("scheduled_ms" in change.fields or is_open)
+    is_by_child = any(isinstance(event, ChildRevived | ChildEnded) for event in record.events)
+    is_again = "scheduled_ms" in change.fields or is_open
+    return is_again and not change.is_new and (record.head.life == record.seq or is_by_child)
 
 
 def take_out(tasks: dict[int, dict[str, Any]], event: WorkflowRestarted | WorkflowRerun) -> None:

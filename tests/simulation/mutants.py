@@ -145,8 +145,8 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer, *last)",
-    "return (*tasks, *children, *head.stops, *timer)",
+    "*lives.revival(head), *timer, *last)",
+    "*lives.revival(head), *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
@@ -495,7 +495,7 @@ _add(
 )
 _add(
     "leftovers-begun-again",
-    "batuta_core.decider.operations",
+    "batuta_core.decider.new_life",
     "step.todo = deque([Begin(step.graph.first)])",
     "step.todo.append(Begin(step.graph.first))",
     "a restart begins what the former life had left",
@@ -596,37 +596,37 @@ _add(
 )
 _add(
     "retry-under-the-old-attempt",
-    "batuta_core.decider.operations",
-    "attempt=task.attempt + 1, retried",
-    "attempt=task.attempt, retried",
+    "batuta_core.decider.new_life",
+    "attempt=task.task.attempt + 1, retried",
+    "attempt=task.task.attempt, retried",
     "two tasks of one name and attempt",
 )
 _add(
     "flow-begun-twice-beside",
-    "batuta_core.decider.operations",
-    "            step.passed.append(follower)\n",
-    "            pass\n",
+    "batuta_core.decider.past",
+    "(ref := follower(step, node)) is not None",
+    "(ref := follower(step, node)) is None",
     "what follows a permissive task is done once more when that is retried",
 )
 _add(
     "failure-workflow-forgotten-by-a-retry",
-    "batuta_core.engine.revive",
-    "        if event is not None and starts:\n",
-    "        if event is not None and starts and execution.namespace == '':\n",
+    "batuta_core.engine.dispatch",
+    "    if newest is not None and record.head.life == record.seq:\n",
+    "    if newest is not None and record.head.life == record.seq and execution.namespace == '':\n",
     "whoever ended the execution died, and nobody starts its failure workflow any more",
 )
 _add(
     "outputs-forgotten-by-a-rerun",
-    "batuta_core.decider.operations",
+    "batuta_core.decider.new_life",
     "    step.ended = {**standing.ended, **step.skipped}\n",
     "    step.ended = {**step.skipped}\n",
     "what comes behind the task reads nothing of what came before it",
 )
 _add(
     "outputs-forgotten-by-a-retry",
-    "batuta_core.decider.operations",
-    "    step.ended = standing.ended\n    step.passed",
-    "    step.passed",
+    "batuta_core.decider.new_life",
+    "    step.ended = standing.ended\n    for item",
+    "    for item",
     "the retried task and what comes behind it read nothing of what came before",
 )
 _add(
@@ -792,8 +792,8 @@ _add(
 _add(
     "attempts-share-a-child",
     "batuta_core.decider.lives",
-    'ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}")',
-    'ids.child_workflow_id(workflow_id, 0, f"task-{place.nth}")',
+    "ids.child_workflow_id(workflow_id, place.record,",
+    "ids.child_workflow_id(workflow_id, 0,",
     "the second attempt finds the child of the first",
 )
 _add(
@@ -806,15 +806,15 @@ _add(
 _add(
     "children-not-started-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer,",
-    "return (*tasks, *head.stops, *timer,",
+    "return (*tasks, *children, *head.stops,",
+    "return (*tasks, *head.stops,",
     "a crash between commit and dispatch loses the start of a child",
 )
 _add(
     "stops-not-dispatched-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer,",
-    "return (*tasks, *children, *timer,",
+    "return (*tasks, *children, *head.stops,",
+    "return (*tasks, *children,",
     "a crash between commit and dispatch loses the stop of a child",
 )
 _add(

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from batuta_core.decider import lives
 from batuta_core.engine import child
-from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.dispatch import before_new_life, dispatch, open_commands
 from batuta_core.engine.fetch import JournalGap, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, WriteSummary
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, TellRevival, WriteSummary
 from batuta_core.model.error import BatutaError, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
@@ -76,6 +77,7 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
     if decision.record is None or len(decision.record.events) < len(events):
         return None
     record, plain = spill(ports, execution, decision.record)
+    before_new_life(ports, execution, glanced, record)
     try:
         ports.journal.append(execution, record, plain)
     except Refused as refused:
@@ -100,6 +102,7 @@ def _commit(
             if newest and again:
                 dispatch(ports, execution, newest, again)
             return newest
+        before_new_life(ports, execution, newest, decision.record)
         record, raw = spill(ports, execution, decision.record)
         try:
             ports.journal.append(execution, record, raw)
@@ -141,6 +144,8 @@ def _is_open(command: Command, newest: Record) -> bool:
             return command.ref in head.open and head.open[command.ref].place == command.place
         case StopChild():
             return command in head.stops
+        case TellRevival():
+            return command in lives.revival(head)
         case ArmTimer():
             return head.mark is not None and head.mark.timer == command.timer
         case WriteSummary():
@@ -234,8 +239,8 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         reason = f"the execution cannot be decided: {error!r}"
         try:
             broken = WorkflowBroken(op=received.message_id[:8], reason=reason)
-            # A start that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
-            first = [message.event] if isinstance(message.event, WorkflowStarted) else []
+            # A start, or a stop in its stead, that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
+            first = [message.event] if child.is_beginning(message.event) else []
             advance(ports, execution, [*first, broken], is_redelivered=True)
         except Exception as worse:  # not even its end can be written now: the message waits, and stops no other
             ports.log.failed("execution_not_ended", worse, namespace=execution.namespace, workflow_id=execution.workflow_id)

@@ -5,17 +5,16 @@ The preconditions and their words are Conductor's; where it answers 500 to an op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from batuta_core.decider.known import DefinitionName
-from batuta_core.engine.dispatch import dispatch
 from batuta_core.engine.fetch import dump_json, graph_of
 from batuta_core.engine.fold import fold_tasks
 from batuta_core.engine.operate import operate
+from batuta_core.engine.parents import with_parents
 from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
-from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.error import (
     InvalidInput,
     NotEndedYet,
@@ -28,6 +27,7 @@ from batuta_core.model.error import (
 from batuta_core.model.event import (
     CallbacksReset,
     Event,
+    Revival,
     TaskPlace,
     TaskSkipped,
     VariablesUpdated,
@@ -75,7 +75,7 @@ def retry(ports: Ports, execution: ExecutionId) -> None:
     """Gives each task whose last attempt ended badly another one. Raises NotEndedYet, or OperationRefused when there is none."""
     event = WorkflowRetried(op=ports.ids.op())
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         if not newest.head.status.is_terminal:
             text = f"Workflow is still running.  status={newest.head.status.value}"
             raise NotEndedYet(text, workflow_id=execution.workflow_id)
@@ -83,7 +83,7 @@ def retry(ports: Ports, execution: ExecutionId) -> None:
             raise OperationRefused("Workflow has not started yet", workflow_id=execution.workflow_id)
         return event
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) -> None:
@@ -91,7 +91,7 @@ def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) ->
     running one, NotRestartable, WorkflowDefinitionNotFound."""
     op = ports.ids.op()
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         _require_ended(ports, execution, newest, "restart")
         graph = graph_of(ports, execution.namespace, newest.head.definition)
         if newest.head.status is WorkflowStatus.COMPLETED and not graph.definition.get("restartable", True):
@@ -100,7 +100,7 @@ def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) ->
         definition = _latest(ports, execution, graph.name) if is_latest else newest.head.definition
         return WorkflowRestarted(op=op, definition=definition)
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def _latest(ports: Ports, execution: ExecutionId, name: str) -> str:
@@ -129,7 +129,7 @@ def rerun(
     op = ports.ids.op()
     key = ids.parse_task_id(task_id) if task_id else None
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         _require_ended(ports, execution, newest, "rerun")
         if task_id and (key is None or key.workflow_id != execution.workflow_id):
             raise InvalidInput(f"Task {task_id} not found", task_id=task_id)
@@ -141,7 +141,7 @@ def rerun(
             correlation_id=correlation_id,
         )
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def _require_ended(ports: Ports, execution: ExecutionId, newest: Record, what: str) -> None:
@@ -154,20 +154,6 @@ def _shown(ports: Ports, execution: ExecutionId, newest: Record) -> str:
     """As Conductor prints an execution."""
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     return f"{graph.name}.{graph.version}/{execution.workflow_id}.{newest.head.status.value}"
-
-
-def _reviving(ports: Ports, execution: ExecutionId, make: Callable[[Record], Event | None]) -> Callable[[Record], Event | None]:
-    """The failure workflow of the life that has ended is started before the next one begins: whoever ended it may have died before,
-    and it is told of the execution as it ended. The new head need not remember it."""
-
-    def make_after_last(newest: Record) -> Event | None:
-        event = make(newest)
-        starts = [command for command in newest.head.last if isinstance(command, StartFailureWorkflow)]
-        if event is not None and starts:
-            dispatch(ports, execution, newest, starts)
-        return event
-
-    return make_after_last
 
 
 # --- tasks and variables
