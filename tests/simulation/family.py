@@ -106,11 +106,12 @@ def _look_at_revival(last: Record, record: Record) -> None:
     """What ended an execution after the user had looked at it stays, unless that was the very child which lives again."""
     if record.head.life != record.seq or any(isinstance(event, Revival) for event in record.events):
         return
-    event = next(event for event in record.events if isinstance(event, ChildRevived | ChildEnded))
-    require(last.head.status is not WorkflowStatus.REMOVED, "what was removed stays removed", record.seq, event)
+    events = [event for event in record.events if isinstance(event, ChildRevived | ChildEnded) and event.life > 1]
+    require(last.head.status is not WorkflowStatus.REMOVED, "what was removed stays removed", record.seq, events)
     end = last.head.output_record
-    is_seen = bool(event.seen) and event.seen[0] >= end
-    require(is_seen or last.head.status is not WorkflowStatus.TERMINATED or not _is_by_user(last), "a late revival undoes nothing", event, end)
+    is_seen = any(event.seen and event.seen[0] >= end for event in events)
+    is_by_user = last.head.status is WorkflowStatus.TERMINATED and _is_by_user(last)
+    require(is_seen or not is_by_user, "a late revival undoes nothing", events, end)
 
 
 def _is_by_user(last: Record) -> bool:

@@ -291,7 +291,7 @@ class Interpreter:
     def do_do_while(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
         ref, items = task["taskReferenceName"], inputs.get("_items")
         items = [] if items is None else items if isinstance(items, list) else [items]
-        is_over_items = "_items" in inputs
+        is_over_items = "_items" in task["inputParameters"]
         self.note(task, inputs, 1, "COMPLETED", {"iteration": 0})
         place, outer, inner = len(self.tasks) - 1, self.suffix, [item["taskReferenceName"] for item, _path in walk(task["loopOver"])]
         whole: dict[str, Any] = {}

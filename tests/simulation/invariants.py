@@ -108,8 +108,8 @@ class Watcher:
             elif lives.is_again(record, change) and change.number not in again:
                 again.add(change.number)
                 require(tasks[change.number]["status"].is_terminal, "what begins again had ended", execution, record.seq, change)
-                named = tasks[change.number]["place"].named
-                place = TaskPlace(*named, record.seq) if "scheduled_ms" in change.fields else tasks[change.number]["place"]
+                record_, nth = tasks[change.number]["place"].named
+                place = TaskPlace(record_, nth, record.seq) if "scheduled_ms" in change.fields else tasks[change.number]["place"]
                 tasks[change.number].update(change.fields, place=place)
             else:
                 task = tasks[change.number]

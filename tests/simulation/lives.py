@@ -82,7 +82,7 @@ def read(execution: ExecutionId, records: Sequence[Record], graph: Any, variable
             )
         elif event is not None:
             found.is_cut_in_pause = False
-        if record.head.life == record.seq and event is None:  # a child lives again
+        if any(isinstance(item, ChildRevived) or (isinstance(item, ChildEnded) and item.life > 1) for item in record.events):
             found.is_beside = True
         if before is not None and event is not None:
             _read_revival(found, execution, event, before, record, folded, variables_of)
@@ -102,7 +102,8 @@ def _read_revival(
     if isinstance(event, WorkflowRerun) and event.input is not None:
         found.latest_input = dict(event.input)
     if isinstance(event, WorkflowRetried):
-        found.is_beside = found.is_beside or bool(before.head.tolerated)
+        # A TERMINATE that had ended it is behind the flow then.
+        found.is_beside = found.is_beside or bool(before.head.tolerated) or any(task.task_type == "TERMINATE" for task in folded.values())
         for change in record.changes:
             if change.is_new and "retried_task_id" in change.fields:
                 round_ = change.fields.get("iteration")
@@ -122,6 +123,8 @@ def _read_revival(
     task = folded.get(ids.task_id(execution.workflow_id, *event.place))
     if task is None:  # a later operation took it out of view
         return
+    if task.task_type == "JOIN":  # the flow goes on behind the branches' tasks, with what the workflow's input is now
+        found.is_beside = True
     if isinstance(task.input, PayloadRef):  # what it holds is not at hand here
         found.is_beside = True
         return

@@ -625,8 +625,8 @@ _add(
 _add(
     "outputs-forgotten-by-a-retry",
     "batuta_core.decider.new_life",
-    "    step.ended = standing.ended\n    for item",
-    "    for item",
+    "    step.ended = standing.ended\n",
+    "",
     "the retried task and what comes behind it read nothing of what came before",
 )
 _add(
@@ -823,6 +823,148 @@ _add(
     "event.reason, is_failure_handled=False)",
     "event.reason, is_failure_handled=True)",
     "a child that its parent stops runs its failure workflow",
+)
+
+
+_add(
+    "stop-forgotten-after-a-restart",
+    "batuta_core.decider.new_life",
+    "    step.reason = None\n",
+    "    step.reason = None\n    step.stops = ()\n",
+    "the child of a former life goes on beside the new one",
+)
+_add(
+    "end-not-named-by-life",
+    "batuta_core.decider.lives",
+    "record=step.draft.seq, life=life, seen=",
+    "record=step.draft.seq, life=1, seen=",
+    "the parent takes the end of a child's later life for one that it has heard",
+)
+_add(
+    "revival-sent-once",
+    "batuta_core.engine.dispatch",
+    "*lives.revival(head), *timer,",
+    "*timer,",
+    "a parent that was reopened and died before it told its own parent tells nobody",
+)
+_add(
+    "revival-not-looked-after",
+    "batuta_core.engine.advance",
+    "return command in lives.revival(head)",
+    "return False",
+    "a call of the API that died after its commit leaves a child that lives again without its parent",
+)
+_add(
+    "late-revival-undoes-a-terminate",
+    "batuta_core.decider.revival",
+    "is_seen = bool(seen) and seen[0] >= step.before.output_record",
+    "is_seen = True",
+    "a parent that a user ended after the child was retried runs again",
+)
+_add(
+    "revival-of-generations-forgets-what-was-seen",
+    "batuta_core.decider.revival",
+    "seen=seen[1:])",
+    "seen=())",
+    "the grandparent does not know that the user had seen its end",
+)
+_add(
+    "revived-parent-tells-nobody",
+    "batuta_core.decider.new_life",
+    "        step.command(TellRevival(life=step.draft.seq))\n",
+    "        pass\n",
+    "a grandparent waits for nobody: what it does not know runs on without it",
+)
+_add(
+    "end-of-an-unheard-life-ignored",
+    "batuta_core.decider.on_child",
+    "if task is None and event.life > 1:",
+    "if task is None and event.life < 1:",
+    "the child has ended before its revival came: the parent stays as it was",
+)
+_add(
+    "known-revival-counts-again",
+    "batuta_core.decider.revival",
+    "    if _is_known(step, event.place, event.life):\n        return is_heard\n",
+    "",
+    "a late revival stops a life that has ended",
+)
+_add(
+    "revival-of-what-is-over-not-stopped",
+    "batuta_core.decider.revival",
+    "    lives.order_stop(step, StopChild(place=event.place, definition=event.definition, life=event.life))\n",
+    "",
+    "a child whose task is over runs on for nobody",
+)
+_add(
+    "revival-does-not-answer-a-stop",
+    "batuta_core.decider.revival",
+    "is_heard = lives.hear_revival(step, event.place, event.life)",
+    "is_heard = False",
+    "a stop of a life that is over waits for an end that nobody tells any more",
+)
+_add(
+    "held-failure-stays-over-a-revival",
+    "batuta_core.decider.revival",
+    "held.task.place == place and held.task.life < life), None)",
+    "held.task.place == place and held.task.life > life), None)",
+    "a child that is retried while its parent pauses is stopped",
+)
+_add(
+    "answer-taken-for-a-repeat",
+    "batuta_core.engine.child",
+    "replace(told, dedup=ids.short_hash(told.text, event.op)) for told",
+    "told for told",
+    "SQS drops the answer to a stop, since the child told the same unasked a moment ago",
+)
+_add(
+    "stillborn-child-begins-again",
+    "batuta_core.engine.parents",
+    "    if newest.head.task_count:\n",
+    "    if newest.seq:\n",
+    "a child that was stopped before its start runs without an input",
+)
+_add(
+    "rerun-takes-the-old-child",
+    "batuta_core.decider.lives",
+    'f"-{place.rerun}" if place.rerun else ""',
+    '""',
+    "the task that begins anew finds the child of its former life, ended",
+)
+_add(
+    "join-not-open-again",
+    "batuta_core.decider.new_life",
+    "    for task in again:  # first,",
+    "    for task in ():  # first,",
+    "the branches of a fork are retried and nobody waits for them",
+)
+_add(
+    "branches-forgotten-by-a-rerun",
+    "batuta_core.decider.new_life",
+    "    step.todo.extend(back.begins)\n",
+    "",
+    "the branches behind the one that is rerun, and their join, never begin",
+)
+_add(
+    "flow-beside-a-rerun-forgotten",
+    "batuta_core.decider.new_life",
+    "    for task in back.done:\n",
+    "    for task in ():\n",
+    "a branch that had ended its first task does not go on to its second",
+)
+_add(
+    "siblings-forgotten-by-a-rerun",
+    "batuta_core.decider.rewind",
+    "for other in (task, *beside) if",
+    "for other in (task,) if",
+    "what had failed beside the task that is rerun stays failed, and the join waits",
+)
+_add(
+    "round-forgotten-by-a-rerun",
+    "batuta_core.decider.past",
+    'rounds=fields["iteration"], since=task_count, is_over=False',
+    "since=task_count, is_over=False",
+    "a rerun in a loop goes on with another round",
 )
 
 

@@ -104,6 +104,7 @@ def _retry(step: Step, reopened: Reopened | None = None) -> None:
     if not tasks and not tolerated and not left and step.before.status is not WorkflowStatus.TIMED_OUT:
         raise OperationRefused("There are no retryable tasks! Use restart if you want to attempt entire workflow execution again.")
     step.ended = standing.ended
+    step.last_task = standing.last_task
     for item in tolerated.values():
         task = past.tolerated_task(step, item)
         if task is not None:
@@ -149,9 +150,7 @@ def _open_again(step: Step, standing: Standing, node: Node, task: PastTask, *, a
     elif node.fork is not None and again.fork is None and (fork := fork_of(step, standing, node.ref)):
         again = replace(again, fork=fork, reads=roots_read(step.forked_by(fork)))
     step.draft.changes.append(TaskChange(task.number, fields, None, own))
-    step.ended.pop(task.ref, None)
-    step.keep(node, again)
-    step.has_news = True
+    step.open_again(node, again)
 
 
 def _open_child_again(step: Step, node: Node, reopened: Reopened) -> None:
@@ -164,8 +163,7 @@ def open_child(step: Step, node: Node, task: OpenTask, life: int, definition: st
         task, status=TaskStatus.IN_PROGRESS, updated_ms=step.now_ms, sent_ms=step.now_ms, due_ms=0, child=definition, life=life, calls=max(task.calls, 1)
     )
     step.draft.changes.append(TaskChange(task.number, {"status": TaskStatus.IN_PROGRESS, "ended_ms": 0, "reason": ""}))
-    step.ended.pop(task.ref, None)
-    step.keep(node, again)
+    step.open_again(node, again)
 
 
 def _retry_task(step: Step, standing: Standing, task: PastTask, *, is_beside: bool) -> None:

@@ -124,7 +124,8 @@ def _is_end(change: TaskChange) -> bool:
 
 def _causes(step: Step, node: Node) -> set[str]:
     """The tasks after which the flow may come to ``node``."""
-    found = {other.ref for other in (*step.graph.nodes.values(), *(other for other, _fork in step.forked.values())) if other.next == node.ref}
+    others = (*step.graph.nodes.values(), *(other for other, _fork in step.forked.values()))
+    found = {other.ref for other in others if other.next == node.ref and not step.graph.is_inside(other.ref, node)}  # a loop's body
     if outer := container(step.graph, node):
         found.add(outer.ref)
     for ref in found & step.skipped.keys():

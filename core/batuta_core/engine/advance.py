@@ -38,6 +38,11 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
 
     ``is_redelivered``: one of the messages was received before, so an earlier try may have died after its commit.
     """
+    if len(inbound) > 1 and any(child.may_begin_life(item) for item in inbound):
+        found = None
+        for item in inbound:  # a new life is decided alone: it looks back at records, and what is decided with it is in none yet
+            found = advance(ports, execution, [item], is_redelivered=is_redelivered)
+        return found
     events = [item for item in inbound if not isinstance(item, GuardFired)]
     was_refused = False
     is_first = any(isinstance(event, WorkflowStarted) for event in events)  # then a glance would see nothing

@@ -55,9 +55,11 @@ def answer(ports: Ports, execution: ExecutionId, before: Record | None, newest: 
             outgoing.append(_message(ports, _other(execution, event.starter), began))
         elif isinstance(event, WorkflowStarted | StoppedByParent) and event.parent is not None:
             tell = lives.told_of(newest.head.last, lives.life_of(newest.head))
-            outgoing.extend(_tell_revival(ports, execution, newest))  # a stop may be of an earlier life
+            answers = list(_tell_revival(ports, execution, newest))  # a stop may be of an earlier life
             if tell is not None and not _is_just_taken_in(before, newest, event.op):
-                outgoing.extend(_tell(ports, execution, newest, tell))
+                answers.extend(_tell(ports, execution, newest, tell))
+            # What was told unasked may have been heard before the question: SQS must not take the answer for its repeat.
+            outgoing.extend(replace(told, dedup=ids.short_hash(told.text, event.op)) for told in answers)
     if outgoing:
         ports.queues.send(timers.inbox_queue(ports), outgoing)
 
@@ -131,7 +133,7 @@ def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChi
     started = graph_of(ports, execution.namespace, command.definition)
     link = ParentTask(execution.workflow_id, *command.place)
     event = StoppedByParent(
-        op=f"stop-{command.life}-{_named(link)}",
+        op=f"stop-{command.life}-{_named(link)}-{newest.seq}",
         parent=link,
         definition=command.definition,
         name=started.name,
@@ -188,6 +190,11 @@ def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]
 def is_beginning(event: object) -> bool:
     """Whether a journal may begin with ``event``."""
     return isinstance(event, WorkflowStarted | StoppedByParent)
+
+
+def may_begin_life(event: object) -> bool:
+    """Whether an execution that has ended may run again by ``event``."""
+    return isinstance(event, ChildRevived) or (isinstance(event, ChildEnded) and event.life > 1)
 
 
 def in_time(events: Sequence[Event]) -> Sequence[Event]:
