@@ -18,7 +18,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import family_scenarios, flow_scenarios, operation_scenarios, revival_scenarios, system_tasks
+from tests.simulation import again_scenarios, family_scenarios, flow_scenarios, operation_scenarios, revival_scenarios, system_tasks
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, starting, world_of
@@ -354,4 +354,5 @@ SCENARIOS: list[Scenario] = [
     *operation_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
+    *again_scenarios.SCENARIOS,
 ]

@@ -2,8 +2,8 @@
 
 * The tasks of a new life have places of their own, so whatever the former life still sends finds nothing that it could apply to. The armed
   timer, whatever it was armed for, stays the head's mark.
-* Joins and loops that the end had cut short, or that had failed with what is begun again, are **open again**, the same tasks, as they stood.
-  What they wait for lies in the head or is begun again.
+* Joins and loops that the end had cut short, or that had failed with what is begun again, are **open again**, the same tasks, as they
+  stood. What they wait for lies in the head or is begun again.
 * A retried task that the flow had gone on without (a permissive one) runs **beside** the flow: what follows it is not begun twice
   (``Head.passed``).
 """
@@ -78,7 +78,7 @@ def _run_again(step: Step) -> None:
     step.status = WorkflowStatus.RUNNING
     step.reason = None
     step.ended_ms = 0
-    # The failure workflow of the ended life was started before (engine/dispatch.py), and who hears of a new life knows that the last is over.
+    # The failure workflow of the ended life was started before (engine/dispatch.py); who hears of a new life knows that the last is over.
     step.last = tuple(command for command in step.last if not isinstance(command, WriteSummary | StartFailureWorkflow | TellParent))
     step.command(WriteSummary())
     if step.before.about.parent is not None:
@@ -160,7 +160,14 @@ def _open_child_again(step: Step, node: Node, reopened: Reopened) -> None:
 def open_child(step: Step, node: Node, task: OpenTask, life: int, definition: str) -> None:
     """Opens the task again for which a child runs that lives again."""
     again = replace(
-        task, status=TaskStatus.IN_PROGRESS, updated_ms=step.now_ms, sent_ms=step.now_ms, due_ms=0, child=definition, life=life, calls=max(task.calls, 1)
+        task,
+        status=TaskStatus.IN_PROGRESS,
+        updated_ms=step.now_ms,
+        sent_ms=step.now_ms,
+        due_ms=0,
+        child=definition,
+        life=life,
+        calls=max(task.calls, 1),
     )
     step.draft.changes.append(TaskChange(task.number, {"status": TaskStatus.IN_PROGRESS, "ended_ms": 0, "reason": ""}))
     step.open_again(node, again)

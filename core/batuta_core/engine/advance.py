@@ -244,7 +244,7 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         reason = f"the execution cannot be decided: {error!r}"
         try:
             broken = WorkflowBroken(op=received.message_id[:8], reason=reason)
-            # A start, or a stop in its stead, that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
+            # A start, or a stop in its stead, that cannot be decided makes the first record all the same: somebody may wait for its end.
             first = [message.event] if child.is_beginning(message.event) else []
             advance(ports, execution, [*first, broken], is_redelivered=True)
         except Exception as worse:  # not even its end can be written now: the message waits, and stops no other

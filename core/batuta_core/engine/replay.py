@@ -16,8 +16,8 @@ from batuta_core.decider.forked import forked_tasks
 from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, NotStartable, PolledQueue, Wanted
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.registry import task_type
-from batuta_core.decider.tasks.task_type import TaskType
 from batuta_core.decider.tasks.starting import StartingTask, Unreadable
+from batuta_core.decider.tasks.task_type import TaskType
 from batuta_core.engine.fetch import read_payload, with_slots
 from batuta_core.engine.operate import not_found
 from batuta_core.engine.ports import NoScripts, Ports, Scripts

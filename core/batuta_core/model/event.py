@@ -389,7 +389,8 @@ class ChildBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildEnded:
-    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it. ``seen``: as of ``ChildRevived``."""
+    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it. ``seen``: as of
+    ``ChildRevived``."""
 
     place: TaskPlace
     status: WorkflowStatus
