@@ -123,6 +123,8 @@ def _read_revival(
     task = folded.get(ids.task_id(execution.workflow_id, *event.place))
     if task is None:  # a later operation took it out of view
         return
+    if event.input is not None and any(other.task_type == "FORK" for other in folded.values()):
+        found.is_beside = True  # branches before that of the task in the definition may have begun after it
     if task.task_type == "JOIN":  # the flow goes on behind the branches' tasks, with what the workflow's input is now
         found.is_beside = True
     if isinstance(task.input, PayloadRef):  # what it holds is not at hand here

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from batuta_core.decider import past
 from batuta_core.decider.known import Missing, Needs
 from batuta_core.decider.past import PastTask, Standing
-from batuta_core.model.event import TaskPlace
+from batuta_core.model import ids
+from batuta_core.model.event import TaskPlace, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.record import Begin
 
 if TYPE_CHECKING:
@@ -102,12 +103,12 @@ def _to_come(step: Step, standing: Standing, record: Record, index: int, task: P
             later.setdefault(change.fields["ref"], change)
         elif change.number in refs and ("iteration" in change.fields or _is_end(change)):
             ended.add(refs[change.number])
-    is_retry = record.head.life == record.seq
+    is_retry = record.head.life == record.seq and not isinstance(past.revival_in(record), WorkflowRerun | WorkflowRestarted)
     waiting = {begin.ref: begin for begin in record.head.todo}
     followed = ended | later.keys() | waiting.keys()
     for ref in (*later, *(ref for ref in waiting if ref not in later)):
         is_attempt = ref in later and "retried_task_id" in later[ref].fields
-        if is_attempt and not is_retry:
+        if is_attempt and not (is_retry and _is_of_earlier(later[ref], record)):
             continue  # the attempt after one that ended later
         node = past.node_of(step, ref, standing)
         if node is None or (not is_attempt and _causes(step, node) & followed):
@@ -116,6 +117,12 @@ def _to_come(step: Step, standing: Standing, record: Record, index: int, task: P
             yield waiting[ref]
         else:
             yield Begin(ref, hidden_from(step.graph, node), fork_of(step, standing, ref))
+
+
+def _is_of_earlier(change: TaskChange, record: Record) -> bool:
+    """Whether the attempt follows one that an earlier record had scheduled: it was begun by the user's retry."""
+    key = ids.parse_task_id(change.fields["retried_task_id"])
+    return key is not None and key.record < record.seq
 
 
 def _is_end(change: TaskChange) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from batuta_core.decider.known import DefinitionName
 from batuta_core.engine.fetch import dump_json, graph_of
 from batuta_core.engine.fold import fold_tasks
-from batuta_core.engine.operate import operate
-from batuta_core.engine.parents import with_parents
+from batuta_core.engine.operate import operate, require_newest
+from batuta_core.engine.parents import failed_below, is_below, with_parents
 from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
 from batuta_core.model.error import (
@@ -71,8 +71,11 @@ def resume(ports: Ports, execution: ExecutionId) -> None:
     operate(ports, execution, make)
 
 
-def retry(ports: Ports, execution: ExecutionId) -> None:
-    """Gives each task whose last attempt ended badly another one. Raises NotEndedYet, or OperationRefused when there is none."""
+def retry(ports: Ports, execution: ExecutionId, *, is_deep: bool = False) -> None:
+    """Gives each task whose last attempt ended badly another one. ``is_deep``: where the first of those ran a child, the child's do, and so
+    on. Raises NotEndedYet, or OperationRefused when there is none."""
+    if is_deep:
+        execution = failed_below(ports, execution)
     event = WorkflowRetried(op=ports.ids.op())
 
     def make(newest: Record) -> Revival:
@@ -120,14 +123,20 @@ def rerun(
     workflow_input: Mapping[str, Any] | None = None,
     correlation_id: str | None = None,
 ) -> None:
-    """Runs again from the task of that id, which keeps it, or from the first one. Raises OperationRefused for a running execution,
-    InvalidInput for a task that is not there."""
+    """Runs again from the task of that id, which keeps it, or from the first one. A task of a child, or of its child, takes its parents
+    along. Raises OperationRefused for a running execution, InvalidInput for a task that is not there."""
     for given in (task_input, workflow_input):
         size = len(dump_json(given))
         if size > PAYLOAD_MAX_BYTES:
             raise PayloadTooLarge(f"the input has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}", size_bytes=size)
     op = ports.ids.op()
     key = ids.parse_task_id(task_id) if task_id else None
+    if key is not None and is_below(ports, ExecutionId(execution.namespace, key.workflow_id), execution):
+        _require_ended(ports, execution, require_newest(ports, execution), "rerun")
+        if workflow_input is not None or correlation_id is not None:
+            raise InvalidInput("workflowInput and correlationId cannot be given with a task of a sub-workflow", task_id=task_id)
+        rerun(ports, ExecutionId(execution.namespace, key.workflow_id), task_id=task_id, task_input=task_input)
+        return
 
     def make(newest: Record) -> Revival:
         _require_ended(ports, execution, newest, "rerun")

@@ -26,7 +26,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/<workflow_id>/retry", "POST")
     def retry(workflow_id: str) -> Response[str]:
-        operations.retry(ports, _execution(workflow_id))
+        operations.retry(ports, _execution(workflow_id), is_deep=current().flag("resumeSubworkflowTasks"))
         return empty_response(204)
 
     @app.route("/api/workflow/<workflow_id>/restart", "POST")
