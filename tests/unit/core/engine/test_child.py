@@ -264,13 +264,13 @@ def test_a_retry_finds_the_child_in_which_the_failure_began(server: Server) -> N
     server.settle()
     middle = child_of(server, top)
     child = child_of(server, middle)
-    server.report(server.taken("work"), status=TaskStatus.FAILED)
+    server.report(server.taken("work"), status=TaskStatus.FAILED_WITH_TERMINAL_ERROR)
     server.settle()
     assert [server.status(execution) for execution in (top, middle, child)] == ["FAILED"] * 3
     operations.retry(server.ports, top, is_deep=True)
     server.settle()
     assert [server.status(execution) for execution in (top, middle, child)] == ["RUNNING"] * 3
-    server.report(server.taken("work"), status=TaskStatus.FAILED)
+    server.report(server.taken("work"), status=TaskStatus.FAILED_WITH_TERMINAL_ERROR)
     server.settle()
     task_id = server.show(child)["tasks"][0]["taskId"]
     operations.rerun(server.ports, top, task_id=task_id, task_input={"of": "the rerun"})
