@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-cost bench-cold-start bench-memory bench-deployed bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-fork bench-cost bench-cold-start bench-memory bench-deployed bench-step bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,12 +41,12 @@ dev: $(VENV)/run.stamp ## a server on http://127.0.0.1:PORT/api until Ctrl-C (PO
 	@$(BIN)/batuta dev --port $(PORT) $(if $(STATE),--state $(STATE))
 
 test: $(VENV)/dev.stamp ## the tests, within five minutes
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/upgrade tests/infra tests/simulation tests/contract tests/budget tests/local
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" tests/unit tests/upgrade tests/infra tests/simulation tests/contract tests/golden tests/budget tests/local examples
 
 test-slow: $(VENV)/dev.stamp ## those that take minutes: every pair of crashes, the wheels in an empty environment
 	$(BIN)/python -m pytest -n $(JOBS) -m slow tests
 
-golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`, but for tests/golden/not_yet.txt
+golden: $(VENV)/dev.stamp ## the recordings of the real Conductor, played against `make dev`, but for the lists in tests/golden
 	$(BIN)/python -m tests.golden.play
 
 golden-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## the recordings, played against a stage deployed on the emulator of AWS
@@ -107,6 +107,9 @@ destroy: $(VENV)/infra.stamp node_modules/.bin/cdk ## delete a stage, which must
 bench-decide: $(VENV)/dev.stamp ## decisions per second and core, from stored bytes to the record's bytes
 	$(BIN)/python -m benchmarks.decide
 
+bench-fork: $(VENV)/dev.stamp ## what a branch of a dynamic fork costs by the fork's width
+	$(BIN)/python -m benchmarks.fork
+
 bench-cost: $(VENV)/dev.stamp ## what a task and an idle month cost: every AWS call counted, at list prices
 	$(BIN)/python -m benchmarks.cost
 
@@ -118,6 +121,9 @@ bench-memory: $(VENV)/dev.stamp ## what each function needs of memory at its wor
 
 bench-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## tasks per second and step latency of the stage deployed on the emulator of AWS
 	$(BIN)/python -m benchmarks.deployed
+
+bench-step: $(VENV)/dev.stamp ## from one task to the next on the local server, beside the emulator's own time for the calls on the way
+	$(BIN)/python -m benchmarks.step
 
 bench-peer: $(VENV)/dev.stamp ## beside the real Conductor on the same machine (fetches it with Maven, 458 MB)
 	$(BIN)/python -m benchmarks.peer

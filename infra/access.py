@@ -40,6 +40,9 @@ CLIENT_ROUTES = (
     ("GET", "/metadata/*"),
     ("POST", "/metadata/*"),
     ("PUT", "/metadata/*"),
+    ("GET", "/event*"),
+    ("POST", "/event"),
+    ("PUT", "/event"),
     ("GET", "/workflow/*"),
     ("POST", "/workflow*"),
     ("PUT", "/workflow/*"),
@@ -103,7 +106,7 @@ class Access(Construct):
             allow(
                 "logs",
                 ("FilterLogEvents", "GetLogEvents", "DescribeLogStreams", "StartQuery"),
-                [arns.log_group(what) for what in ("api", "decider", "timers", "http", "stage", "access")],
+                [arns.log_group(what) for what in ("api", "decider", "timers", "http", "events", "stage", "access")],
             ),
             allow("logs", ("GetQueryResults",), ["*"]),  # of the queries begun above; Logs knows no resource for it
             allow("cloudwatch", ("DescribeAlarms", "DescribeAlarmHistory"), [alarm.alarm_arn for alarm in alarms.all]),

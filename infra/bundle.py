@@ -39,16 +39,17 @@ class Contents:
     ours_left_out: tuple[str, ...]
 
 
-# Without the local server, and the simulator, which is for tests.
-LAMBDA = Contents("lambda", ("batuta_server/local", "batuta_core/simulator"))
+# Without the local server. The simulator plays the tests of POST /workflow/test.
+LAMBDA = Contents("lambda", ("batuta_server/local",))
 # The engines for users' scripts are half of what an asset may hold, and all the other functions start better without them. What runs
 # strangers' code has little else beside it.
 SANDBOX = Contents(
     "sandbox",
     (
         *LAMBDA.ours_left_out,
-        *(f"batuta_server/{what}" for what in ("api", "aws", "decider", "http", "stage", "timers")),
-        *(f"batuta_server/{what}.py" for what in ("bootstrap", "events", "facts", "layout", "settings", "telemetry")),
+        "batuta_core/simulator",
+        *(f"batuta_server/{what}" for what in ("api", "aws", "decider", "events", "http", "stage", "timers")),
+        *(f"batuta_server/{what}.py" for what in ("bootstrap", "facts", "incoming", "layout", "settings", "telemetry")),
     ),
 )
 

@@ -40,11 +40,11 @@ class Excused:
 EXCUSED = (
     Excused(
         _WILDCARD,
-        r"Functions/(Api|Decider|Timers)Role",
+        r"Functions/(Api|Decider|Timers|Events)Role",
         "Task queues are made at run time, and told by how their names begin.",
         _TASK_QUEUES,
     ),
-    Excused(_WILDCARD, r"Functions/(Api|Decider)Role", "Payloads below the prefixes of the stage's namespaces.", _PAYLOADS),
+    Excused(_WILDCARD, r"Functions/(Api|Decider|Events)Role", "Payloads below the prefixes of the stage's namespaces.", _PAYLOADS),
     Excused(_WILDCARD, r"Keys/StageRole", "At its end the stage deletes the task queues of every namespace.", _ALL_TASK_QUEUES),
     Excused(_WILDCARD, r"Keys/StageRole", "At its end the stage empties its bucket, unless it is retained.", _PAYLOADS),
     Excused(_WILDCARD, r"Keys/StageRole", "sqs:ListQueues knows no resource.", _EVERYTHING),

@@ -1,7 +1,8 @@
 """The functions: one asset for all but the sandbox, a handler, a role and a log each.
 
-The http function is invoked by whoever dispatches an HTTP task, asynchronously. What Lambda could not run goes to the dead letters of
-the tasks, and is not tried again: whether a request was made that nobody heard of is for the retry policy to deal with.
+The http and the events function are invoked by whoever dispatches their tasks, asynchronously. What Lambda could not run goes to the
+dead letters of the tasks. Of HTTP tasks it is not tried again: whether a request was made that nobody heard of is for the retry policy
+to deal with. Events are published again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from constructs import Construct
 
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S
 from batuta_core.model.names import resource_name
-from batuta_server.settings import HttpSettings, Settings
+from batuta_server import layout
+from batuta_server.settings import EventsSettings, HttpSettings, Settings
 from infra import policies
 from infra.logs import make_log_group
 from infra.names import Arns, token_keys_parameter
@@ -28,6 +30,9 @@ HTTP_TIMEOUT_S = 90
 # A function that is fed by a queue lives for a sixth of the time for which its messages are invisible (Lambda's advice, which
 # ``ports`` has counted with); API Gateway gives up after 30 s, too.
 FUNCTION_TIMEOUT_S = FUNCTION_VISIBILITY_S // 6
+# How often Lambda runs an asynchronous invocation that fails.
+_TRIES = {"http": layout.HTTP_QUEUE.max_receives, "events": layout.EVENTS_QUEUE.max_receives}
+_SOURCE_CONCURRENCY = 5  # ten messages each
 _BATCH_SIZE = 10  # the most that a FIFO queue gives at once; no window: it would delay every lone result
 
 
@@ -36,14 +41,15 @@ _SANDBOX_TIMEOUT_S = 15
 
 
 class Functions(Construct):
-    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http``; and ``sandbox``, which runs users' scripts for
-    the first two: it may do nothing and is told nothing."""
+    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http`` and ``events``; and ``sandbox``, which runs
+    users' scripts for the others: it may do nothing and is told nothing."""
 
     def __init__(
         self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, sandbox: lambda_.Code, queues: Queues
     ) -> None:
         super().__init__(scope, id_)
         settings = environment(parameters, arns)
+        others = {"http": http_environment(parameters, arns), "events": {**settings, **events_environment(parameters, arns)}}
         made = {
             what: make_function(
                 self,
@@ -53,12 +59,14 @@ class Functions(Construct):
                 statements=statements(arns),
                 memory_mb=getattr(parameters, f"{what}_memory_mb"),
                 timeout_s=HTTP_TIMEOUT_S if what == "http" else FUNCTION_TIMEOUT_S,
-                settings=http_environment(parameters, arns) if what == "http" else settings,
-                dead_letters=queues.task_dead_letters if what == "http" else None,
+                settings=others.get(what, settings),
+                dead_letters=queues.task_dead_letters if what in _TRIES else None,
+                tries=_TRIES.get(what, 0),
             )
             for what, statements in policies.FUNCTIONS.items()
         }
         self.api, self.decider, self.timers, self.http = made["api"], made["decider"], made["timers"], made["http"]
+        self.events = made["events"]
         self.sandbox = make_function(
             self,
             "sandbox",
@@ -71,10 +79,13 @@ class Functions(Construct):
         )
         feed(self, "DeciderQueue", self.decider, queues.decider, parameters.decider_concurrency)
         feed(self, "TimersQueue", self.timers, queues.timers, parameters.timers_concurrency)
+        for place, source in enumerate(arns.event_sources(), start=1):
+            queue = sqs.Queue.from_queue_arn(self, f"EventSource{place}Queue", source)
+            feed(self, f"EventSource{place}", self.events, queue, _SOURCE_CONCURRENCY)
 
     @property
     def all(self) -> Sequence[lambda_.Function]:
-        return (self.api, self.decider, self.timers, self.http, self.sandbox)
+        return (self.api, self.decider, self.timers, self.http, self.events, self.sandbox)
 
 
 def environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
@@ -99,6 +110,11 @@ def http_environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
     ).to_env()
 
 
+def events_environment(parameters: StageParameters, arns: Arns) -> dict[str, str]:
+    """What ``EventsSettings.from_env`` reads."""
+    return EventsSettings(account=arns.account, sinks=parameters.event_sinks, sources=parameters.event_sources).to_env()
+
+
 def make_function(
     scope: Construct,
     what: str,
@@ -110,9 +126,10 @@ def make_function(
     timeout_s: int,
     settings: Mapping[str, str],
     dead_letters: sqs.Queue | None = None,
+    tries: int = 0,
 ) -> lambda_.Function:
     """``batuta_server.<what>.entry.handle``, with a role that may do ``statements`` and write its own log. ``dead_letters`` takes
-    asynchronous invocations that failed, the first time already."""
+    asynchronous invocations that failed ``tries`` times."""
     name = what.capitalize()
     if parameters.is_emulated:
         statements = policies.for_emulator(statements)
@@ -155,7 +172,7 @@ def make_function(
             f"{name}Invoked",
             function_name=function.function_name,
             qualifier="$LATEST",
-            maximum_retry_attempts=0,
+            maximum_retry_attempts=tries - 1,
             destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
                 on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=dead_letters.queue_arn)
             ),
@@ -163,8 +180,9 @@ def make_function(
     return function
 
 
-def feed(scope: Construct, id_: str, function: lambda_.Function, queue: sqs.Queue, concurrency: int) -> None:
-    """Has Lambda poll the queue. Five long polls run at any time, which is some $0.30 a month; hence only these two queues."""
+def feed(scope: Construct, id_: str, function: lambda_.Function, queue: sqs.IQueue, concurrency: int) -> None:
+    """Has Lambda poll the queue. Five long polls run at any time, which is some $0.30 a month; hence only the two queues of the stage,
+    and what else a deployment asks for."""
     lambda_.EventSourceMapping(
         scope,
         id_,

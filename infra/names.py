@@ -26,6 +26,7 @@ class Arns:
         self._parameters = parameters
         self.stage = parameters.stage
         self.region = self._stack.region
+        self.account = self._stack.account
         self.bucket_name = layout.bucket_name(self.stage, self._stack.account, self.region)
 
     def table(self, table: layout.Table) -> str:
@@ -49,6 +50,16 @@ class Arns:
 
     def all_task_queues(self) -> str:
         return self._arn("sqs", f"batuta-{self.stage}--*--*")
+
+    def event_sinks(self, provider: str) -> list[str]:
+        """Of others' queues, topics or buses that EVENT tasks may publish to."""
+        names = [name for kind, _colon, name in (sink.partition(":") for sink in self._parameters.event_sinks) if kind == provider]
+        service, prefix = {"sqs": ("sqs", ""), "sns": ("sns", ""), "eventbridge": ("events", "event-bus/")}[provider]
+        return [self._arn(service, f"{prefix}{name}") for name in names]
+
+    def event_sources(self) -> list[str]:
+        """Of others' queues whose messages are events."""
+        return [self._arn("sqs", source.partition("/")[2]) for source in self._parameters.event_sources]
 
     def bucket(self) -> str:
         return f"arn:{self._stack.partition}:s3:::{self.bucket_name}"

@@ -21,6 +21,8 @@ LOG_RETENTIONS_DAYS = frozenset({1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365,
 _MEMORY_MB = range(128, 10241)  # Lambda's quota
 _CONCURRENCY = range(2, 1001)  # of an event source mapping, Lambda's API
 _OF_THE_FUNCTION = tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10", "fd00:ec2::/32")))
+_QUEUE = r"[A-Za-z0-9_-]{1,75}(\.fifo)?"
+_SINKS = {"sqs": _QUEUE, "sns": r"[A-Za-z0-9_-]{1,250}(\.fifo)?", "eventbridge": r"[/.A-Za-z0-9_-]{1,256}"}  # the services' own rules
 _TASK_TYPES_MAX = 40  # a policy each; CloudFormation takes 500 resources in a stack, and a role 10 policies anyway
 
 
@@ -66,6 +68,7 @@ class StageParameters:
     decider_memory_mb: int = 256  # 108 MB at worst; 512 would make a decision 5 ms faster, for two thirds more of its time's price
     timers_memory_mb: int = 256  # 30 MB at worst: 128 would do, but save less than a cent a month, and moving far timers takes CPU
     http_memory_mb: int = 256  # ten answers of a megabyte at once
+    events_memory_mb: int = 256  # as the decider, whose work it does for handlers' actions
     sandbox_memory_mb: int = 512  # less would end a script before the limits of its own do (batuta_server/sandbox/limits.py)
 
     # A new on-demand table takes 4,000 writes a second; 50 deciders make about 2,000 decisions with a write or two each.
@@ -79,6 +82,12 @@ class StageParameters:
     timers_reserved_concurrency: int | None = None
 
     http_reserved_concurrency: int | None = None  # nothing else bounds it: ten requests each, for as long as the slowest takes
+
+    events_reserved_concurrency: int | None = None
+    # Of the stage's account and region, by name: sqs:QUEUE, sns:TOPIC, eventbridge:BUS. An EVENT task with any other sink fails.
+    event_sinks: tuple[str, ...] = ()
+    # Queues of others whose messages are events for handlers, NAMESPACE/QUEUE: $0.26 a month each, since Lambda polls them.
+    event_sources: tuple[str, ...] = ()
 
     http_allowed: tuple[str, ...] = ()  # ranges (CIDR) that HTTP tasks may call although they are not public, never the function itself
 
@@ -104,12 +113,13 @@ class StageParameters:
             f"one of {', '.join(map(str, sorted(LOG_RETENTIONS_DAYS)))}",
         )
         _require(self.token_key_generation >= 1, "token_key_generation", "1 or more")
-        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "http_memory_mb", "sandbox_memory_mb"):
+        for name in ("api_memory_mb", "decider_memory_mb", "timers_memory_mb", "http_memory_mb", "events_memory_mb", "sandbox_memory_mb"):
             _require(getattr(self, name) in _MEMORY_MB, name, f"{_MEMORY_MB[0]} to {_MEMORY_MB[-1]}")
         for name in ("decider_concurrency", "timers_concurrency"):
             _require(getattr(self, name) in _CONCURRENCY, name, f"{_CONCURRENCY[0]} to {_CONCURRENCY[-1]}")
         self._check_reserved()
         self._check_http_allowed()
+        self._check_events()
         _require(self.api_rate >= 1 and self.api_burst >= 1, "api_rate, api_burst", "1 or more")
         _require(
             not self.alarm_email or re.fullmatch(r"[^@\s]+@[^@\s]+", self.alarm_email) is not None, "alarm_email", "an address, or empty"
@@ -137,6 +147,7 @@ class StageParameters:
             "decider": self.decider_reserved_concurrency,
             "timers": self.timers_reserved_concurrency,
             "http": self.http_reserved_concurrency,
+            "events": self.events_reserved_concurrency,
         }.get(what)
 
     @classmethod
@@ -169,8 +180,27 @@ class StageParameters:
                 f"{name}_reserved_concurrency",
                 f"more than {name}_concurrency, which is {concurrency}: the minute's tick needs one beside",
             )
-        for name, reserved in (("api", self.api_reserved_concurrency), ("http", self.http_reserved_concurrency)):
+        for name in ("api", "http", "events"):
+            reserved = self.reserved(name)
             _require(reserved is None or reserved >= 1, f"{name}_reserved_concurrency", "1 or more")
+
+    def _check_events(self) -> None:
+        """A queue of the stage's own is no sink and no source: what lies there is for its functions."""
+        for sink in self.event_sinks:
+            is_named = any(re.fullmatch(f"{provider}:({name})", sink) for provider, name in _SINKS.items())
+            _require(is_named, "event_sinks", f"names like sqs:QUEUE, sns:TOPIC or eventbridge:BUS, not '{sink}'")
+        for source in self.event_sources:
+            namespace, _slash, queue = source.partition("/")
+            _require(re.fullmatch(_QUEUE, queue) is not None, "event_sources", f"names like NAMESPACE/QUEUE, not '{source}'")
+            _checked("event_sources", check_namespace, namespace)
+            is_served = self.is_any_namespace or namespace in self.namespaces
+            _require(is_served, "event_sources", f"of the namespaces that are allowed; add {namespace} to namespaces")
+        queues = [text.partition("/")[2] for text in self.event_sources]
+        _require(len(set(queues)) == len(queues), "event_sources", "each queue once: its messages are for one namespace")
+        own = [
+            name for name in (*queues, *(sink.partition(":")[2] for sink in self.event_sinks)) if name.startswith(f"batuta-{self.stage}--")
+        ]
+        _require(not own, "event_sinks, event_sources", f"queues of others, not {', '.join(own)}")
 
     def _check_http_allowed(self) -> None:
         """Loopback and link-local are the function's own: Lambda's runtime answers there, and gives away what it is about to run."""

@@ -15,12 +15,14 @@ from infra.names import Arns, token_keys_parameter
 
 # The journal, the summaries and the log lines of executions: read, append, and purge what was removed.
 _JOURNAL = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
+_OPERATE = ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem")  # the same without the purge
 # Definitions as the engine needs them: find and freeze.
 _FREEZE = ("GetItem", "BatchGetItem", "Query", "PutItem")
 # Registration on top: a transaction that raises the namespace's revision, and deletes.
 _REGISTER = (*_FREEZE, "UpdateItem", "DeleteItem")
 _ARM = ("PutItem",)  # a far timer, or the mover's cursor
 _MOVE = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # far timers that come near, and the cursor
+_LIMIT = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # gates of task types with limits, which lie beside the timers
 
 _SEND = ("GetQueueUrl", "SendMessage")
 _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by the function itself
@@ -69,7 +71,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         _scripts(arns),
         allow("dynamodb", _JOURNAL, [arns.table(layout.EXECUTIONS)]),
         allow("dynamodb", _FREEZE, [arns.table(layout.DEFINITIONS)]),
-        allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
+        allow("dynamodb", (*_ARM, *_LIMIT), [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.DECIDER_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, arns.task_queues()),
@@ -116,9 +118,33 @@ def http(arns: Arns) -> list[iam.PolicyStatement]:
     ]
 
 
+def events(arns: Arns) -> list[iam.PolicyStatement]:
+    """It does to executions what users' event handlers want done, as the API does for users; it deletes nothing and serves no worker.
+    Beyond the stage it reaches what the deployment names."""
+    outside = (
+        ("sqs", _SEND, arns.event_sinks("sqs")),
+        ("sns", ("Publish",), arns.event_sinks("sns")),
+        ("events", ("PutEvents",), arns.event_sinks("eventbridge")),
+        ("sqs", _CONSUME, arns.event_sources()),
+    )
+    return [
+        _scripts(arns),
+        allow("dynamodb", _OPERATE, [arns.table(layout.EXECUTIONS)]),
+        allow("dynamodb", _FREEZE, [arns.table(layout.DEFINITIONS)]),
+        allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
+        allow("sqs", _SEND, [arns.queue(layout.DECIDER_QUEUE), arns.queue(layout.TIMERS_QUEUE)]),
+        allow("sqs", _SEND, arns.task_queues()),
+        allow("sqs", ("SendMessage",), [arns.queue(layout.TASK_DEAD_LETTERS)]),  # Lambda in its name: what it gave up
+        allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),
+        allow("s3", ("GetObject", "PutObject"), arns.payloads()),
+        _token_keys(arns),
+        *(allow(service, actions, resources) for service, actions, resources in outside if resources),
+    ]
+
+
 Statements = Callable[[Arns], list[iam.PolicyStatement]]
 
-FUNCTIONS: Mapping[str, Statements] = {"api": api, "decider": decider, "timers": timers, "http": http}
+FUNCTIONS: Mapping[str, Statements] = {"api": api, "decider": decider, "timers": timers, "http": http, "events": events}
 
 
 def _payloads(arns: Arns) -> list[iam.PolicyStatement]:

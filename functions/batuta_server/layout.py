@@ -6,14 +6,19 @@ table         partition key           sort key                               ite
 executions    ns#wf                   number >= 1                            a journal record
 executions    ns#wf                   0                                      the summary, with the index keys
 executions    ns#wf#log               at_ms * 1000 + 0..999                  a log line that came alone
+executions    ns#!event#message       hash of handler and action             what an event handler did
 definitions   ns                      !revision                              counter of changes
 definitions   ns                      w#name#version                         workflow definition
 definitions   ns                      n#name                                 that a workflow had the name
 definitions   ns                      t#name                                 task definition
+definitions   ns                      h#name                                 of which event the event handler is
+definitions   ns                      e#event#name                           event handler
 definitions   ns                      f#hash                                 frozen definition
 definitions   ns                      p#type#domain#worker                   who last polled
 timers        minute#shard            due_ms#ns#wf#record                    a deadline of that minute
 timers        cursor                  cursor                                 where the mover of timers stands
+timers        gate#ns#hash            =                                      where the gate of a limited task type stands
+timers        gate#ns#hash            order_ms#wf#place.send                 a task that waits for its permit
 ============  ======================  =====================================  ==========================================
 """
 
@@ -21,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, TASK_VISIBILITY_S
+from batuta_core.engine.ports import EVENT_RECEIVES, FUNCTION_VISIBILITY_S, MAX_RECEIVES, TASK_VISIBILITY_S
 from batuta_core.model.names import resource_name
 
 # Timers of one minute are spread over so many partitions: a partition takes 1,000 writes a second (DynamoDB quota).
@@ -98,11 +103,14 @@ TIMERS_QUEUE = Queue(what="timers", dead_letters=DEAD_LETTERS.what)
 
 QUEUES = (DEAD_LETTERS, FIFO_DEAD_LETTERS, TASK_DEAD_LETTERS, DECIDER_QUEUE, TIMERS_QUEUE)  # in this order: targets first
 
-# Of the functions that run tasks, each message is given to its function once (docs/adr/0012). On AWS there are no such queues: sending
+# Of the functions that run tasks. HTTP's messages are given to the function once (docs/adr/0012). On AWS there are no such queues: sending
 # to one invokes the function asynchronously, and Lambda's own queue, which costs nothing while it is idle, takes its place.
 HTTP_QUEUE = Queue(what="http", dead_letters=TASK_DEAD_LETTERS.what, max_receives=1)
 
-SYSTEM_QUEUES = (HTTP_QUEUE,)
+# Published again an event has the effect of once, so it is given again as often as Lambda would.
+EVENTS_QUEUE = Queue(what="events", dead_letters=TASK_DEAD_LETTERS.what, max_receives=EVENT_RECEIVES)
+
+SYSTEM_QUEUES = (HTTP_QUEUE, EVENTS_QUEUE)
 
 # What every task queue looks like; there are many of it, named by model.names.task_queue_name.
 TASK_QUEUE = Queue(what="", visibility_s=TASK_VISIBILITY_S, dead_letters=TASK_DEAD_LETTERS.what)

@@ -26,6 +26,9 @@ _TOKEN_KEYS_PARAMETER = "BATUTA_TOKEN_KEYS_PARAMETER"  # noqa: S105
 _NAMESPACES = "BATUTA_NAMESPACES"  # commas between
 _RETENTION_S = "BATUTA_RETENTION_S"
 _HTTP_ALLOWED = "BATUTA_HTTP_ALLOWED"  # commas between
+_EVENT_SINKS = "BATUTA_EVENT_SINKS"  # commas between
+_EVENT_SOURCES = "BATUTA_EVENT_SOURCES"  # commas between
+_ACCOUNT = "BATUTA_ACCOUNT"
 _IS_LOCAL = "BATUTA_LOCAL"
 _SANDBOX_FUNCTION = "BATUTA_SANDBOX_FUNCTION"
 _ENDPOINT_URL = "BATUTA_ENDPOINT_URL"
@@ -148,6 +151,31 @@ class HttpSettings:
         if "PYTEST_VERSION" in os.environ and not _is_loopback(url):
             raise SettingsError(f"a test, but sqs would be called at {url}, which is not loopback")
         return url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSettings:
+    """What the events function is told beyond ``Settings``. ``sinks``: where EVENT tasks may publish to, as ``provider:name``; ``*`` for
+    any. ``sources``: the queues of others whose messages are events for the handlers of a namespace, as ``namespace/queue``."""
+
+    account: str
+    sinks: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> EventsSettings:
+        """Raises SettingsError."""
+        texts = [tuple(text for text in env.get(name, "").split(",") if text) for name in (_EVENT_SINKS, _EVENT_SOURCES)]
+        return cls(account=_required(env, _ACCOUNT), sinks=texts[0], sources=texts[1])
+
+    def to_env(self) -> dict[str, str]:
+        """What ``from_env`` reads."""
+        env = {_ACCOUNT: self.account, _EVENT_SINKS: ",".join(self.sinks), _EVENT_SOURCES: ",".join(self.sources)}
+        return {name: value for name, value in env.items() if value}
+
+    def namespaces(self) -> dict[str, str]:
+        """Of each source's queue, whose handlers hear of it."""
+        return {queue: namespace for namespace, _slash, queue in (source.partition("/") for source in self.sources)}
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -205,6 +205,45 @@ def task_log(options: argparse.Namespace) -> None:
             print(f"{_moment(line.at_ms)}  {line.text}")
 
 
+# --- journals
+
+
+def export(options: argparse.Namespace) -> None:
+    from batuta import journals
+
+    target: Path = options.output or Path(f"{options.id}.json")
+    with _client(options) as client:
+        exported = journals.fetch(client, options.id)
+    try:
+        journals.write(exported, target)
+    except OSError as error:
+        raise CommandFailed(f"{target} cannot be written: {error.strerror}") from error
+    if target != journals.STDOUT:
+        print(f"wrote {len(exported.records)} records to {target}")
+
+
+def replay(options: argparse.Namespace) -> int:
+    from batuta import journals
+
+    try:
+        exported = journals.read(options.file)
+        numbers = [record.seq for record in exported.records]
+        if options.break_at and options.break_at not in numbers:
+            raise CommandFailed(f"there is no record {options.break_at}: they have the numbers {numbers[0]} to {numbers[-1]}")
+        difference = journals.decide_again(exported, options.break_at)
+    except OSError as error:
+        raise CommandFailed(f"{options.file} cannot be read: {error.strerror}") from error
+    except journals.ScriptsMissing as error:
+        raise CommandFailed(str(error)) from error
+    if difference is None:
+        print(f"{exported.execution.workflow_id}: {len(numbers)} records, each comes out as it is")
+        return 0
+    events = ", ".join(str(event.to_dict()["e"]) for event in difference.expected.events)
+    print(f"{exported.execution.workflow_id}: record {difference.expected.seq} of {len(numbers)} ({events}) comes out otherwise")
+    print("\n".join(f"  {line}" for line in difference.lines()))
+    return 1
+
+
 # --- inside
 
 
@@ -275,6 +314,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "worker", worker, "run a Worker that a module holds")
     command.add_argument("target", help="module:name, as in shop.tasks:worker")
+
+    command = _asking(commands, "export", export, "write an execution's journal to a file, for replay")
+    command.add_argument("id", help="of the execution")
+    command.add_argument("-o", "--output", type=Path, help="ID.json unless told otherwise; - prints it")
+
+    command = _command(commands, "replay", replay, "decide an exported execution again, record by record; exit status 1 at a difference")
+    command.add_argument("file", type=Path, help="what export wrote; - reads it from the input")
+    command.add_argument(
+        "--break-at", type=int, default=0, metavar="RECORD", help="stop in the debugger right before that record is decided"
+    )
 
     workflows = commands.add_parser("workflow", help="workflow definitions and executions").add_subparsers(required=True, metavar="command")
     command = _asking(workflows, "register", workflow_register, "store the definitions in a JSON file")

@@ -33,7 +33,8 @@ def loaded(statement: str, **environment: str) -> list[str]:
 
 @pytest.mark.parametrize("entry", MODULES)
 def test_an_entry_loads_no_more_than_its_budget(entry: str) -> None:
-    found = loaded(f"import {entry}", AWS_ACCESS_KEY_ID="000000000000", AWS_SECRET_ACCESS_KEY="local", **SETTINGS.to_env())
+    environment = {**SETTINGS.to_env(), "BATUTA_ACCOUNT": "000000000000"}
+    found = loaded(f"import {entry}", AWS_ACCESS_KEY_ID="000000000000", AWS_SECRET_ACCESS_KEY="local", **environment)
     unwanted = [name for name in found if any(name == forbidden or name.startswith(f"{forbidden}.") for forbidden in FORBIDDEN[entry])]
     assert not unwanted
     assert len(found) <= MODULES[entry]
@@ -53,3 +54,9 @@ def test_the_core_is_standard_library_only() -> None:
 def test_the_sdk_loads_no_boto3_before_there_are_queues() -> None:
     found = loaded("from batuta import Client, Worker, task\nClient(url='http://127.0.0.1:9')")
     assert not [name for name in found if name.partition(".")[0] in ("boto3", "botocore", "batuta_server")]
+
+
+def test_workflows_are_tested_without_boto3_and_server() -> None:
+    task = "{'name': 'pack', 'taskReferenceName': 'pack', 'type': 'SIMPLE'}"
+    found = loaded(f"from batuta import testing\ntesting.run({{'name': 'w', 'tasks': [{task}]}}, answers={{'pack': {{}}}})")
+    assert not [name for name in found if name.partition(".")[0] in ("boto3", "botocore", "batuta_server", "pydantic")]

@@ -7,12 +7,26 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import Definitions, FarTimers, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
+from batuta_core.engine.ports import (
+    Definitions,
+    FarTimers,
+    Gates,
+    HandlerActions,
+    Journal,
+    Logs,
+    NullLog,
+    Payloads,
+    Ports,
+    Queues,
+    Summaries,
+)
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
+    SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
@@ -39,9 +53,11 @@ class Stand:
     queues: Queues
     summaries: Summaries
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     definitions: Definitions
     logs: Logs
+    actions: HandlerActions
 
     def execution(self, workflow_id: str = "") -> ExecutionId:
         return ExecutionId(NAMESPACE, workflow_id or f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}")
@@ -78,9 +94,11 @@ class SimulatedStand(Stand):
         self.queues = self._queues
         self.summaries = SimulatedSummaries()
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()
+        self.actions = SimulatedActions()
 
     def now_ms(self) -> int:
         return self._now_ms

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batuta_core.engine.ports import PollData
+from batuta_core.engine.ports import ANY_TASK, NOTED_TASKS_MAX, PollData
 from batuta_core.model.error import DefinitionExists, InvalidInput, PayloadTooLarge
 from batuta_server import layout
 from tests.contract.stand import AwsStand, Stand
@@ -167,7 +167,7 @@ def test_name_beyond_the_limit_is_refused_by_name_and_found_nowhere(stand: Stand
         stand.definitions.put_workflows(NS, [workflow(long)])
     with pytest.raises(InvalidInput, match="too long"):
         stand.definitions.put_tasks(NS, [{"name": long}])
-    stand.definitions.note_name(NS, long)
+    stand.definitions.note_name(NS, long, ["a"])
     stand.definitions.note_poll(NS, PollData(long, "", "w", stand.now_ms()))
     assert stand.definitions.workflow(NS, long, None) is None
     assert stand.definitions.workflow(NS, long, 1) is None
@@ -185,10 +185,26 @@ def test_name_beyond_the_limit_is_refused_by_name_and_found_nowhere(stand: Stand
 def test_names_hold_what_was_registered_or_noted(stand: Stand) -> None:
     stand.definitions.put_workflows(NS, [workflow("b", 1), workflow("b", 2), workflow("a b")])
     for _ in range(2):
-        stand.definitions.note_name(NS, "inline #1")
-    stand.definitions.note_name("other", "elsewhere")
+        stand.definitions.note_name(NS, "inline #1", ["a"])
+    stand.definitions.note_name("other", "elsewhere", ["a"])
     assert list(stand.definitions.names(NS)) == ["a b", "b", "inline #1"]
     assert stand.definitions.workflows(NS, "inline #1") == []
+
+
+def test_names_are_narrowed_by_a_task_that_their_executions_may_have(stand: Stand) -> None:
+    stand.definitions.put_workflows(NS, [workflow("registered"), workflow("a"), workflow("b")])
+    stand.definitions.note_name(NS, "a", ["pay", "WAIT"])
+    stand.definitions.note_name(NS, "b", ["pack \ud800", "#"])
+    stand.definitions.note_name(NS, "b", ["WAIT"])
+    stand.definitions.note_name(NS, "dynamic", ["ship"])
+    stand.definitions.note_name(NS, "dynamic", [ANY_TASK])
+    stand.definitions.note_name(NS, "dynamic", ["late"])
+    stand.definitions.note_name(NS, "wide", [f"t{n}" for n in range(NOTED_TASKS_MAX + 1)])
+    stand.definitions.put_workflows(NS, [workflow("a", 2)])  # which forgets nothing
+    unknown = ["dynamic", "wide"]  # nothing was ever started of what was registered and not noted
+    for task, known in (("pay", ["a"]), ("WAIT", ["a", "b"]), ("pack \ud800", ["b"]), ("#", ["b"]), ("none", [])):
+        assert list(stand.definitions.names(NS, task)) == sorted([*known, *unknown]), task
+    assert list(stand.definitions.names(NS)) == sorted(["a", "b", "registered", *unknown])
 
 
 def test_task_definitions(stand: Stand) -> None:

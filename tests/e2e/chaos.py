@@ -28,17 +28,19 @@ import pytest
 from batuta import Client
 from batuta.http import Request
 from batuta.results import Execution
+from batuta_core.engine.export import export
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, NullLog
-from batuta_core.engine.replay import export, replay
+from batuta_core.engine.replay import replay
 from batuta_core.model.error import BatutaError
 from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, resource_name
 from batuta_server import layout
 from batuta_server.aws.signature import Credentials
 from batuta_server.bootstrap import connect, make_ports
+from batuta_server.local.emulator import ACCOUNT, REGION
 from batuta_server.settings import Settings
 from tests.e2e.chaos_judge import Evidence, judge, read_effects, repeats
 from tests.e2e.chaos_worker import REFS
-from tests.e2e.cloud import ACCOUNT, REGION, ROOT, Cloud, Deployment, Key
+from tests.e2e.cloud import ROOT, Cloud, Deployment, Key
 from tests.e2e.faulty import FaultyProxy
 from tests.e2e.signing import sign
 from tests.shared import REPOSITORY

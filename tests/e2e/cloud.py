@@ -11,12 +11,10 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
-import http.client
 import json
 import os
 import runpy
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,11 +33,10 @@ import pytest
 from botocore.config import Config
 
 from batuta_server import layout
+from batuta_server.local.emulator import ACCOUNT, REGION, answers, base_environment, free_port
 from infra.bundle import PYTHON, find_python
 from tests.shared import REPOSITORY, not_tested
 
-ACCOUNT = "000000000000"
-REGION = "us-east-1"
 STAGE = "e2e"
 CDK = REPOSITORY / "node_modules" / ".bin" / "cdk"
 
@@ -82,7 +79,7 @@ class Cloud:
     def __init__(self) -> None:
         python = ensure_environment()
         self.folder = Path(tempfile.mkdtemp(prefix="batuta-e2e-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.endpoint = check_loopback(f"http://127.0.0.1:{self.port}")
         self.log = self.folder / "emulator.log"
         temporary = self.folder / "tmp"
@@ -95,14 +92,14 @@ class Cloud:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_emulator_environment(self.port, temporary),
+                env=_environment(self.port, temporary),
                 start_new_session=True,
             )
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + _START_MAX_S
-        while not _answers(self.port):
+        while not answers(self.port):
             if self._process.poll() is not None or time.monotonic() > end:
                 printed = self.printed()
                 self.stop()
@@ -207,36 +204,9 @@ def _install(folder: Path, python: str) -> None:
     draft.rename(folder)
 
 
-def _emulator_environment(port: int, temporary: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "BATUTA_", "PYTEST"))}
-    return {
-        **kept,
-        "AUTH": "true",
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "MINISTACK_HOST": "127.0.0.1",
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "LOG_LEVEL": "WARNING",
-        "TMPDIR": str(temporary),
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/_ministack/health")
-        return connection.getresponse().status < 500
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def _environment(port: int, temporary: Path) -> dict[str, str]:
+    kept = {name: value for name, value in base_environment(port).items() if not name.startswith(("BATUTA_", "PYTEST"))}
+    return {**kept, "AUTH": "true", "TMPDIR": str(temporary)}
 
 
 # --- a stage in it

@@ -22,14 +22,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from batuta_core.model.error import BatutaError
 from batuta_core.model.message import TaskMessage
 from tests.e2e.cloud import check_loopback
+from tests.e2e.proxy import UPSTREAM_S, Proxy, ProxyHandler
 
 RATES: Mapping[str, float] = {
     "throttle": 0.03,
@@ -42,7 +41,6 @@ BURST_EVERY_S = 10.0
 BURST_S = 1.0
 BURST_FACTOR = 10
 
-_TIMEOUT_S = 60
 _SENDS = ("SendMessage", "SendMessageBatch")
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
 
@@ -63,7 +61,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class FaultyProxy:
+class FaultyProxy(Proxy):
     """Passes on to ``upstream``; ``url`` is its own root. Faults come while ``is_on``."""
 
     def __init__(self, upstream: str, seed: int, rates: Mapping[str, float] = RATES) -> None:
@@ -77,19 +75,7 @@ class FaultyProxy:
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._received: dict[str, Reply] = {}  # the last receive of each queue that brought something
-        self._server = _Server(("127.0.0.1", 0), _handler(self, check_loopback(upstream)))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> FaultyProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(self, check_loopback(upstream)))
 
     # --- what befalls a call
 
@@ -134,13 +120,6 @@ class FaultyProxy:
             self._received[queue] = reply
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no news here."""
-
-
 def _attempt(text: str) -> Attempt | None:
     try:
         message = TaskMessage.parse(text)
@@ -149,16 +128,11 @@ def _attempt(text: str) -> Attempt | None:
     return message.execution.workflow_id, message.ref, message.attempt
 
 
-def _handler(proxy: FaultyProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
-    target = urlsplit(upstream)
-    connections = threading.local()
+def _handler(proxy: FaultyProxy, upstream: str) -> type[ProxyHandler]:
+    class Handler(ProxyHandler):
+        target = urlsplit(upstream)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        def pass_on(self, body: bytes) -> None:
             prefix, _, operation = (self.headers.get("X-Amz-Target") or "").partition(".")
             service = _SERVICES.get(prefix) or ("api" if self.path.startswith("/_aws/execute-api/") else "s3")
             proxy.note(service)
@@ -178,9 +152,9 @@ def _handler(proxy: FaultyProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
                 return
             if fault == "repeat_send":
                 proxy.note_send(queue)
-                self._pass_on(body)
+                self._ask(body)
             again = proxy.remembered(queue) if fault == "repeat_receive" else None
-            reply = again or self._pass_on(body)
+            reply = again or self._ask(body)
             if reply is None:
                 self._hang_up()
                 return
@@ -192,18 +166,13 @@ def _handler(proxy: FaultyProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
                 proxy.remember(queue, reply)
             self._answer(reply)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_any
-
-        def _pass_on(self, body: bytes) -> Reply | None:
+        def _ask(self, body: bytes) -> Reply | None:
             """None when the emulator hung up, or was not there. A request is never sent twice unasked: a connection that the emulator
             closed meanwhile is told by what can be read on it."""
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-            connection = getattr(connections, "open", None)
-            if connection is not None and _is_closed(connection):
-                connection.close()
-                connection = None
-            if connection is None:
-                connection = connections.open = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_TIMEOUT_S)
+            if self.upstream is not None and _is_closed(self.upstream):
+                self.disconnect()
+            connection = self.connected()
             try:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in headers.items():
@@ -213,8 +182,7 @@ def _handler(proxy: FaultyProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
                 reply = connection.getresponse()
                 return Reply(reply.status, reply.getheaders(), reply.read())
             except (http.client.HTTPException, OSError):
-                connection.close()
-                connections.open = None
+                self.disconnect()
                 return None
 
         def _answer(self, reply: Reply) -> None:
@@ -231,18 +199,6 @@ def _handler(proxy: FaultyProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
                 self.connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-        def finish(self) -> None:
-            try:
-                super().finish()
-            except OSError:
-                pass
-            if getattr(connections, "open", None) is not None:  # the thread ends with its client's connection
-                connections.open.close()
-                connections.open = None
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
     return Handler
 
@@ -265,4 +221,4 @@ def _is_closed(connection: http.client.HTTPConnection) -> bool:
     except OSError:
         return True
     finally:
-        connection.sock.settimeout(_TIMEOUT_S)
+        connection.sock.settimeout(UPSTREAM_S)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import http.client
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.e2e.cloud import REGION, Key, check_loopback
+from batuta_server.local.emulator import REGION
+from tests.e2e.cloud import Key, check_loopback
+from tests.e2e.proxy import Proxy, ProxyHandler
 
-_TIMEOUT_S = 60
 _HOP_BY_HOP = frozenset({"connection", "host", "content-length", "transfer-encoding", "keep-alive", "date", "server"})
 
 
@@ -26,39 +23,22 @@ def sign(method: str, url: str, body: bytes, key: Key, headers: dict[str, str] |
     return {**(headers or {}), **dict(request.headers.items())}
 
 
-class SigningProxy:
+class SigningProxy(Proxy):
     """Passes requests on to ``url`` (an API's root), signed with ``key``. Its own root is ``self.url``."""
 
     def __init__(self, url: str, key: Key) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(check_loopback(url), key))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> SigningProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(check_loopback(url), key))
 
 
-def _handler(root: str, key: Key) -> type[BaseHTTPRequestHandler]:
-    target = urlsplit(root)
-    connections = threading.local()
+def _handler(root: str, key: Key) -> type[ProxyHandler]:
+    class Handler(ProxyHandler):
+        target = urlsplit(root)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        def pass_on(self, body: bytes) -> None:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-            path = f"{target.path}{self.path}"
-            signed = sign(self.command, f"{target.scheme}://{target.netloc}{path}", body, key, headers)
-            status, answered, text = self._pass_on(path, body, signed)
+            path = f"{self.target.path}{self.path}"
+            signed = sign(self.command, f"{self.target.scheme}://{self.target.netloc}{path}", body, key, headers)
+            status, answered, text = self._ask(path, body, signed)
             self.send_response_only(status)
             for name, value in answered:
                 if name.lower() not in _HOP_BY_HOP:
@@ -67,28 +47,14 @@ def _handler(root: str, key: Key) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_any
-
-        def _pass_on(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
-            connection = getattr(connections, "open", None)
-            if connection is None:
-                connection = connections.open = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_TIMEOUT_S)
+        def _ask(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
+            connection = self.connected()
             try:
                 connection.request(self.command, path, body or None, headers)
                 reply = connection.getresponse()
                 return reply.status, reply.getheaders(), reply.read()
             except (http.client.HTTPException, OSError) as error:
-                connection.close()
-                connections.open = None
+                self.disconnect()
                 return 504, [], f"the emulator does not answer: {error!r}".encode()
-
-        def finish(self) -> None:
-            super().finish()
-            if getattr(connections, "open", None) is not None:  # the thread ends with its client's connection
-                connections.open.close()
-                connections.open = None
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
     return Handler

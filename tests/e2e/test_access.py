@@ -18,7 +18,8 @@ from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage, TaskMessage
 from batuta_core.model.names import resource_name, task_queue_name
-from tests.e2e.cloud import REGION, CloudFailed, Deployment, check_loopback
+from batuta_server.local.emulator import REGION
+from tests.e2e.cloud import CloudFailed, Deployment, check_loopback
 from tests.e2e.conftest import ONE_TYPE, Keys
 from tests.e2e.stand import Workers, call, completed, line_of, queue_url, until, waiting
 from tests.shared import REPOSITORY, not_tested

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from batuta_server.local.emulator import ACCOUNT, REGION
 from infra.parameters import X86_64
-from tests.e2e.cloud import ACCOUNT, CDK, REGION, CloudFailed, Deployment, check_loopback
+from tests.e2e.cloud import CDK, CloudFailed, Deployment, check_loopback
 from tests.e2e.conftest import Keys
 from tests.e2e.stand import Workers, asset_of, call, changed, line_of, synthesize, until
 from tests.e2e.test_stages import things_of

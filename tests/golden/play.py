@@ -1,7 +1,8 @@
 """Plays the recordings of the real Conductor against a server: ``python -m tests.golden.play [--deployed] [GLOB ...]``.
 
-All but those of ``not_yet.txt``, against a local server. With ``--deployed`` the spine of them, against a stage that is deployed for it on
-the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an operator's key.
+All but those of ``expected_differences.txt`` (meant otherwise) and ``not_yet.txt``, against a local server. With ``--deployed`` the spine
+of them, against a stage that is deployed for it on the emulator of AWS, with IAM enforced; a proxy signs what the driver asks for with an
+operator's key.
 """
 
 from __future__ import annotations
@@ -16,21 +17,20 @@ from pathlib import Path
 import pytest
 
 from batuta_server.local.server import LocalServer
-from tests.shared import IS_ALL_REQUIRED, NOT_TESTED, SHARED
+from tests.golden.wanted import GOLDEN, wanted
+from tests.shared import IS_ALL_REQUIRED, NOT_TESTED
 
 _MAX_S = 600
-_NOT_YET = Path(__file__).parent / "not_yet.txt"
 # A deployed stage decides in some 30 ms, one batch after another (the emulator's FIFO queues), so fewer scenarios at a time and more
 # patience before it counts as being at rest.
 _DEPLOYED = ("--jobs", "4", "--settle-ms", "800")
 
 
 def main() -> int:
-    golden = SHARED / "golden"
-    if not golden.exists():
+    if not GOLDEN.exists():
         if IS_ALL_REQUIRED:
-            sys.exit(f"golden: {golden} is missing")
-        print(f"golden: {NOT_TESTED}, no recordings at {golden}; set BATUTA_SHARED")
+            sys.exit(f"golden: {GOLDEN} is missing")
+        print(f"golden: {NOT_TESTED}, no recordings at {GOLDEN}; set BATUTA_SHARED")
         return 0
     arguments = sys.argv[1:]
     is_deployed = "--deployed" in arguments
@@ -39,28 +39,21 @@ def main() -> int:
     try:
         with _deployed() if is_deployed else _local() as url, tempfile.TemporaryDirectory() as folder:
             if not chosen:
-                chosen = ["--list", str(golden / "spine.txt" if is_deployed else _all_but(golden, _NOT_YET, Path(folder)))]
+                chosen = ["--list", str(GOLDEN / "spine.txt" if is_deployed else _list_of_wanted(Path(folder)))]
             return play(url, [*chosen, *(_DEPLOYED if is_deployed else ())])
     except pytest.skip.Exception as missing:  # no node, say
         print(f"golden: {missing}")
         return 0
 
 
-def _all_but(golden: Path, left_out: Path, folder: Path) -> Path:
-    """A list of the scenarios that must pass."""
-    lines = (line.partition("#")[0].strip() for line in left_out.read_text(encoding="utf-8").splitlines())
-    names = {f"{file.parent.name}/{file.stem}" for file in (golden / "scenarios").glob("*/*.json")}
-    without = set(filter(None, lines))
-    if unknown := without - names:
-        sys.exit(f"golden: {left_out.name} names scenarios that are not there: {', '.join(sorted(unknown))}")
+def _list_of_wanted(folder: Path) -> Path:
     found = folder / "wanted.txt"
-    found.write_text("\n".join(sorted(names - without)), encoding="utf-8")
+    found.write_text("\n".join(wanted()), encoding="utf-8")
     return found
 
 
 def play(url: str, chosen: Sequence[str]) -> int:
-    golden = SHARED / "golden"
-    command = [sys.executable, str(golden / "run.py"), "compare", "--server", f"{url}/api", "--expected", str(golden / "expected")]
+    command = [sys.executable, str(GOLDEN / "run.py"), "compare", "--server", f"{url}/api", "--expected", str(GOLDEN / "expected")]
     return subprocess.run([*command, "--handler-wait", "0", *chosen], check=False, timeout=_MAX_S).returncode
 
 

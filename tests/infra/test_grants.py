@@ -22,7 +22,7 @@ from tests.infra.reading import Grants, Reading, short
 from tests.shared import REPOSITORY
 
 SECURITY = (REPOSITORY / "docs" / "explanation" / "security.md").read_text()
-FUNCTIONS = ("api", "decider", "timers", "http", "sandbox", "stage")
+FUNCTIONS = ("api", "decider", "timers", "http", "events", "sandbox", "stage")
 POLICIES = ("worker", "client", "operator")
 
 

@@ -8,6 +8,7 @@ import re
 import runpy
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -17,7 +18,7 @@ from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, QUEUE_
 from batuta_server import layout
 from batuta_server.http.call import CALL_MAX_S
 from batuta_server.sandbox import limits
-from batuta_server.settings import HttpSettings, Settings
+from batuta_server.settings import EventsSettings, HttpSettings, Settings
 from batuta_server.telemetry import METRICS
 from infra import bundle
 from infra.functions import FUNCTION_TIMEOUT_S, HTTP_TIMEOUT_S
@@ -129,7 +130,7 @@ def test_the_bucket_is_closed_and_nothing_in_it_expires_by_age(plain: Reading) -
 # --- functions
 
 
-@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "stage", "sandbox"])
+@pytest.mark.parametrize("what", ["api", "decider", "timers", "http", "events", "stage", "sandbox"])
 def test_a_function(plain: Reading, what: str) -> None:
     made = plain.one("AWS::Lambda::Function", FunctionName=f"batuta-prod--{what}")
     assert made["Handler"] == f"batuta_server.{what}.entry.handle"
@@ -167,16 +168,60 @@ def test_reserved_concurrency_where_it_is_asked_for(full: Reading) -> None:
         "batuta-test--decider": 60,
         "batuta-test--timers": 10,
         "batuta-test--http": 30,
+        "batuta-test--events": 40,
         "batuta-test--sandbox": None,
         "batuta-test--stage": None,
     }
 
 
+def invoked(reading: Reading, what: str) -> Any:
+    """How a function is invoked asynchronously."""
+    configs = reading.of_type("AWS::Lambda::EventInvokeConfig").values()
+    return next(config for config in configs if reading.arn(config["FunctionName"]["Ref"]).endswith(f"--{what}"))
+
+
+def test_events_are_published_again_and_what_was_given_up_is_a_dead_letter(plain: Reading) -> None:
+    config = invoked(plain, "events")
+    assert config["MaximumRetryAttempts"] == layout.EVENTS_QUEUE.max_receives - 1 == 2  # Lambda's most
+    assert plain.text(config["DestinationConfig"]["OnFailure"]["Destination"]).endswith("/batuta-prod--task-dead-letters")
+
+
+def test_the_events_function_reaches_the_sinks_that_the_stage_names_and_no_other(plain: Reading, full: Reading) -> None:
+    ours = set(plain.function_grants("events"))
+    outside = {what: may for what, may in full.function_grants("events").items() if what not in ours}
+    arn = "arn:{Partition}:%s:{Region}:{AccountId}:%s"
+    assert outside == {
+        arn % ("sqs", "orders.fifo"): frozenset({"sqs:GetQueueUrl", "sqs:SendMessage"}),
+        arn % ("sns", "alerts"): frozenset({"sns:Publish"}),
+        arn % ("events", "event-bus/default"): frozenset({"events:PutEvents"}),
+        arn % ("sqs", "orders-in"): frozenset({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}),
+    }
+    assert not [what for what in ours if what.startswith("arn:")]
+
+
+def test_the_events_function_is_told_of_sinks_and_sources(full: Reading) -> None:
+    variables = full.one("AWS::Lambda::Function", FunctionName="batuta-test--events")["Environment"]["Variables"]
+    told = {name: full.text(value) for name, value in variables.items()}
+    found = EventsSettings.from_env(told)
+    assert found.sinks == ("sqs:orders.fifo", "sns:alerts", "eventbridge:default")
+    assert found.namespaces() == {"orders-in": "shop"}
+    assert found.account == "{AccountId}"
+    assert set(told) == {*Settings.from_env(told).to_env(), *found.to_env()}
+
+
+def test_lambda_polls_the_sources_of_events_and_nothing_where_there_are_none(plain: Reading, full: Reading) -> None:
+    def sources(reading: Reading) -> list[str]:
+        found = reading.of_type("AWS::Lambda::EventSourceMapping").values()
+        return sorted(str(reading.text(item["EventSourceArn"])).rpartition(":")[2].rpartition("/")[2] for item in found)
+
+    assert sources(plain) == ["batuta-prod--decider.fifo", "batuta-prod--timers"]
+    assert sources(full) == ["batuta-test--decider.fifo", "batuta-test--timers", "orders-in"]
+
+
 def test_the_http_function_is_run_once_and_what_it_did_not_live_to_say_is_a_dead_letter(plain: Reading) -> None:
     made = plain.one("AWS::Lambda::Function", FunctionName="batuta-prod--http")
     assert "DeadLetterConfig" not in made
-    (config,) = plain.of_type("AWS::Lambda::EventInvokeConfig").values()
-    assert plain.arn(config["FunctionName"]["Ref"]).endswith("/batuta-prod--http")
+    config = invoked(plain, "http")
     assert config["MaximumRetryAttempts"] == 0
     assert plain.text(config["DestinationConfig"]["OnFailure"]["Destination"]).endswith("/batuta-prod--task-dead-letters")
     assert made["Timeout"] == HTTP_TIMEOUT_S > CALL_MAX_S
@@ -194,7 +239,7 @@ def test_the_http_function_knows_neither_keys_nor_data(plain: Reading, full: Rea
 
 def test_nothing_polls_for_http_tasks(plain: Reading) -> None:
     """An event source would cost $0.26 a month, idle: the function is invoked instead."""
-    assert not [item for item in plain.of_type("AWS::SQS::Queue").values() if item["QueueName"].endswith("--http")]
+    assert not [item for item in plain.of_type("AWS::SQS::Queue").values() if item["QueueName"].endswith(("--http", "--events"))]
 
 
 def test_no_secret_is_in_a_template(plain: Reading, full: Reading) -> None:
@@ -326,12 +371,12 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
         "AWS::DynamoDB::Table": 3,
         "AWS::Events::Rule": 1,
         "AWS::IAM::ManagedPolicy": 3,
-        "AWS::IAM::Role": 6,
-        "AWS::Lambda::EventInvokeConfig": 1,
+        "AWS::IAM::Role": 7,
+        "AWS::Lambda::EventInvokeConfig": 2,
         "AWS::Lambda::EventSourceMapping": 2,
-        "AWS::Lambda::Function": 6,
+        "AWS::Lambda::Function": 7,
         "AWS::Lambda::Permission": 5,
-        "AWS::Logs::LogGroup": 7,
+        "AWS::Logs::LogGroup": 8,
         "AWS::S3::Bucket": 1,
         "AWS::S3::BucketPolicy": 1,
         "AWS::SQS::Queue": 5,
@@ -341,7 +386,8 @@ def test_resources_by_type(plain: Reading, full: Reading) -> None:
     }
     assert Counter(item["Type"] for item in plain.resources.values()) == counts
     more = {"AWS::IAM::ManagedPolicy": 5, "AWS::SNS::Topic": 1, "AWS::SNS::TopicPolicy": 1, "AWS::SNS::Subscription": 1}
-    assert Counter(item["Type"] for item in full.resources.values()) == {**counts, **more, "AWS::CloudWatch::Dashboard": 1}
+    more |= {"AWS::Lambda::EventSourceMapping": 3, "AWS::CloudWatch::Dashboard": 1}
+    assert Counter(item["Type"] for item in full.resources.values()) == {**counts, **more}
 
 
 def test_two_stages_in_one_app_do_not_collide(asset: Path) -> None:
@@ -360,7 +406,7 @@ def test_the_construct_stands_in_another_app_as_the_docs_have_it(asset: Path, tm
     monkeypatch.setattr(bundle, "build", lambda _arch, **_more: asset)  # test_bundle has the real one
     runpy.run_path("app.py", run_name="__main__")
     template = json.loads((tmp_path / "cdk.out" / "shop.template.json").read_text())
-    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 6
+    assert sum(item["Type"] == "AWS::Lambda::Function" for item in template["Resources"].values()) == 7
 
 
 def test_what_is_imported_again_is_what_is_retained(plain: Reading) -> None:

@@ -115,6 +115,8 @@ class Interpreter:
 
     def inputs_of(self, task: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = compile_template(task["inputParameters"]).resolve(self)
+        if task["type"] == "EVENT":
+            found.update(sink=task["sink"], asyncComplete=False)
         if task["type"] == "SUB_WORKFLOW":
             param = task["subWorkflowParam"]
             inline = param.get("workflowDefinition")
@@ -144,7 +146,7 @@ class Interpreter:
     def begin_again(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
         """The input of an attempt after the first."""
         inputs = self.begin(task, attempt)
-        return {**inputs["workflowInput"], **inputs} if task["type"] == "SUB_WORKFLOW" else inputs
+        return {**(inputs.get("workflowInput") or {}), **inputs} if task["type"] == "SUB_WORKFLOW" else inputs
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]

@@ -49,6 +49,107 @@ _add(
     "a crash in the function loses the message",
 )
 _add(
+    "permits-forgotten-by-the-next-record",
+    "batuta_core.engine.fetch",
+    """    if newest is not None and newest.head.returned:
+""",
+    """    if newest is not None and newest.head.returned and False:
+""",
+    "a decider dies after its record, the next record hides what it returned",
+)
+_add(
+    "permits-forgotten-by-the-guard",
+    "batuta_core.engine.advance",
+    "            return command in head.returned\n",
+    "            return False\n",
+    "an API call dies after the record that ends a task: its permit stays out",
+)
+_add(
+    "second-receive-begins-at-once",
+    "batuta_core.simulator.worker",
+    "if message.is_rated and received.receives > 1:",
+    "if False:",
+    "what a worker died over is started again without another permit",
+)
+_add(
+    "permit-kept-over-a-callback",
+    "batuta_core.decider.outcome",
+    """    step.return_permit(task)
+    task = replace(task, status=TaskStatus.SCHEDULED""",
+    "    task = replace(task, status=TaskStatus.SCHEDULED",
+    "a task that is sent again has two permits",
+)
+_add(
+    "permit-for-what-has-ended",
+    "batuta_core.engine.gates",
+    """        if newest is None or _task(newest, entry, self.gate) is None:
+            return False
+""",
+    """        if newest is None:
+            return False
+""",
+    "what ended while it waited has a permit for ever",
+)
+_add(
+    "admitted-and-not-sent",
+    "batuta_core.engine.gates",
+    """        for entry in state.unsent:
+""",
+    """        for entry in self.wanted:
+""",
+    "an admitter that dies before it sends leaves a task that nobody sends",
+)
+_add(
+    "wake-not-armed",
+    "batuta_core.engine.gates",
+    """        if state.is_wake_unsent:
+            timers""",
+    """        if state.is_wake_unsent and False:
+            timers""",
+    "nobody looks when the window is over",
+)
+_add(
+    "start-counted-from-its-admission",
+    "batuta_core.decider.permits",
+    """if told.started_ms else now_ms
+""",
+    """if told.started_ms else found.admitted_ms
+""",
+    "a start that nobody told is taken for an early one",
+)
+_add(
+    "rate-of-what-lies-in-the-queue",
+    "batuta_core.decider.permits",
+    "limits.rate - _on_the_way(state) - sum(",
+    "limits.rate - sum(",
+    "what is admitted and not yet started does not count",
+)
+_add(
+    "line-forgotten",
+    "batuta_core.engine.gates",
+    "has_waiting=len(page) == wanted)",
+    "has_waiting=bool(self.gone))",
+    "who stays in line is forgotten",
+)
+_add(
+    "line-not-noted",
+    "batuta_core.engine.gates",
+    """            state = replace(state, has_waiting=True)
+""",
+    """            pass
+""",
+    "who is put in line is not looked for",
+)
+_add(
+    "new-limits-told-without-a-guard",
+    "batuta_core.engine.limits",
+    """    for gate in changed:
+        timers.wake_gate(ports, gate, 0)
+""",
+    "",
+    "a raised limit lets nobody in when the caller dies",
+)
+_add(
     "acknowledge-before-dispatch",
     "batuta_core.engine.advance",
     """        dispatch(ports, execution, record, (*again, *record.commands))
@@ -145,8 +246,8 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "*lives.revival(head), *timer, *last)",
-    "*lives.revival(head), *timer)",
+    "*lives.revival(head), *head.returned, *timer, *last)",
+    "*lives.revival(head), *head.returned, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
@@ -341,11 +442,11 @@ _add(
     "summary-before-dispatch",
     "batuta_core.engine.dispatch",
     """    wanted = list(dict.fromkeys(commands))
-    _enqueue(""",
+    tasks =""",
     """    wanted = list(dict.fromkeys(commands))
     if is_guarded:
         ports.summaries.write(summary_of(execution, newest, graph_of(ports, execution.namespace, newest.head.definition), newest.seq))
-    _enqueue(""",
+    tasks =""",
     "the API notes that it is done before it is",
 )
 _add(
@@ -645,9 +746,9 @@ _add(
 )
 _add(
     "skipped-task-run",
-    "batuta_core.decider.decide",
-    "        if begin.ref in step.skipped:\n",
-    "        if begin.ref in step.skipped and not step.before.life:\n",
+    "batuta_core.decider.outcome",
+    "    if begin.ref in step.skipped:\n",
+    "    if begin.ref in step.skipped and not step.before.life:\n",
     "a rerun runs what a user had skipped",
 )
 
@@ -655,8 +756,8 @@ _add(
 _add(
     "dead-function-runs-again",
     "batuta_core.decider.on_task",
-    """    if node.type.system_queue:  # what it did""",
-    """    if False:  # what it did""",
+    "    if node.type.system_queue and not node.type.is_repeatable:",
+    "    if False:",
     "a request of which nobody knows whether it was made is made again",
 )
 _add(
@@ -669,8 +770,8 @@ _add(
 _add(
     "functions-queue-delays",
     "batuta_core.decider.timeout",
-    "return 0 if node.type.system_queue else DELAY_MAX_MS",
-    "return DELAY_MAX_MS",
+    "return 0 if node.type.system_queue or gate else DELAY_MAX_MS",
+    "return 0 if gate else DELAY_MAX_MS",
     "a request is made before its time: the function's queue holds nothing back",
 )
 
@@ -824,6 +925,122 @@ _add(
     "event.reason, is_failure_handled=True)",
     "a child that its parent stops runs its failure workflow",
 )
+_add(
+    "branch-of-the-fork-before",
+    "batuta_core.decider.step",
+    "(ref in self.forked and self.forked[ref][1] == fork)",
+    "ref in self.forked",
+    "in a loop the branches of a dynamic fork count as those of the iteration before",
+)
+_add(
+    "too-large-is-passed-over",
+    "batuta_core.engine.advance",
+    """            events = [*first, broken_by(error, "too-large")]
+            continue
+""",
+    """            events = [*first, broken_by(error, "too-large")]
+            return newest
+""",
+    "what fits into no record is acknowledged, and nothing follows",
+)
+
+
+# --- events and what handlers do about them
+
+_add(
+    "event-not-published-again",
+    "batuta_core.decider.tasks.event",
+    "is_repeatable = True",
+    "is_repeatable = False",
+    "an event whose function died is lost for the handlers that had not acted",
+)
+_add(
+    "failing-handler-forgotten",
+    "batuta_core.engine.handle",
+    """                again = error
+    if again is not None:
+        raise again
+
+
+def _is_passing""",
+    """                pass
+
+
+def _is_passing""",
+    "an event that a handler could not deal with now counts as dealt with",
+)
+_add(
+    "action-done-again",
+    "batuta_core.engine.operate",
+    "event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)",
+    "event = make_event(newest)",
+    "an action whose function died after it is carried out again: two values, two failed attempts",
+)
+_add(
+    "action-looked-for-from-now-on",
+    "batuta_core.engine.handle",
+    "    note = ports.actions.begin(note) or note\n",
+    "    ports.actions.begin(note)\n",
+    "a repeat looks for the action behind where it finds the execution, and not where the first one did",
+)
+_add(
+    "action-recorded-before-it-is-done",
+    "batuta_core.engine.handle",
+    "    note = ports.actions.begin(note) or note\n",
+    "    note = ports.actions.begin(replace(note, status=ActionStatus.COMPLETED)) or note\n",
+    "an action whose function died before it is never done",
+)
+_add(
+    "started-by-event-under-a-new-id",
+    "batuta_core.engine.handle",
+    "workflow_id = ids.workflow_id_of_event(note.namespace, note.message_id, note.handler, note.index)",
+    "workflow_id = ports.ids.workflow_id()",
+    "an event that comes again starts another execution",
+)
+_add(
+    "event-of-a-rerun-taken-for-a-repeat",
+    "batuta_core.engine.publish",
+    'return f"{message.task_id}.{message.place.rerun}" if message.place.rerun else message.task_id',
+    "return message.task_id",
+    "handlers do nothing about the event of a task that is run anew",
+)
+_add(
+    "event-reported-first",
+    "batuta_core.engine.publish",
+    """        outcome = _outcome(ports, sinks, message)
+        _report(ports, message, outcome, began_ms)""",
+    """        _report(ports, message, _Outcome(TaskStatus.COMPLETED), began_ms)
+        outcome = _outcome(ports, sinks, message)""",
+    "a task says that its event is published before it is",
+)
+_add(
+    "a-branch-ends-it-before-the-others-begin",
+    "batuta_core.decider.outcome",
+    "    while step.has_beside:\n",
+    "    while False:\n",
+    "what a fork begins depends on the order of its branches",
+)
+_add(
+    "workers-hear-of-branches-that-are-over",
+    "batuta_core.decider.outcome",
+    "[command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]",
+    "step.draft.commands[before:]",
+    "a worker runs a task of an execution that ended in the record that made it",
+)
+_add(
+    "a-users-look-is-as-late-as-a-timer",
+    "batuta_core.decider.timeout",
+    "late_ms = 0 if is_asked else node.type.limit_late_ms",
+    "late_ms = node.type.limit_late_ms",
+    "decide looks at no limit of a WAIT",
+)
+_add(
+    "a-users-look-always-makes-a-record",
+    "batuta_core.decider.decide",
+    "is_mark = mark is not None and mark.timer == event.timer\n",
+    "is_mark = mark is not None and event.timer in (mark.timer, NO_TIMER)\n",
+    "an execution's journal grows by looking at it",
+)
 
 
 _add(
@@ -843,8 +1060,8 @@ _add(
 _add(
     "revival-sent-once",
     "batuta_core.engine.dispatch",
-    "*lives.revival(head), *timer,",
-    "*timer,",
+    "*lives.revival(head), *head.returned,",
+    "*head.returned,",
     "a parent that was reopened and died before it told its own parent tells nobody",
 )
 _add(

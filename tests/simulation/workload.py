@@ -13,6 +13,7 @@ from batuta_core.simulator.worker import Outcome
 from tests.simulation import scripts
 
 SIGNAL_TASK = "signal"
+TOLD_SINK = "conductor:told"
 _MANY_SCRIPTS = 40.0  # the weight where a workflow is little else: more than one decision runs
 LARGE = 40_000  # characters: more than a record takes in
 
@@ -131,6 +132,7 @@ class _Drawer:
                 "switch": 3 if depth < 2 else 0,
                 "set": 0 if self.is_in_fork else 2,
                 "wait": 1.5,
+                "event": 1,
                 "terminate": 0 if self.is_in_fork else 0.4,
                 "script": self.scripts,
                 "fork": nested,
@@ -304,6 +306,9 @@ class _Drawer:
             length = self.random.choice(("3s", "1m 10s", "0s")) if self.random.random() < 0.9 else "2h"
             task["inputParameters"]["duration"] = length
         return task
+
+    def event(self, ref: str, _depth: int) -> dict[str, Any]:
+        return {**self.common(ref, "EVENT"), "sink": TOLD_SINK}
 
     def terminate(self, ref: str, _depth: int) -> dict[str, Any]:
         task = self.common(ref, "TERMINATE")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from batuta_core.engine.replay import Export, replay
+from batuta_core.engine.export import Export
+from batuta_core.engine.replay import replay
 from batuta_core.model.error import InvalidInput, NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from batuta_core.engine.replay import Export, replay
+from batuta_core.engine.export import Export
+from batuta_core.engine.replay import replay
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record, unpack
 from batuta_server.aws.dynamodb import Table

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from batuta_core.engine.replay import Export, export
+from batuta_core.engine.export import Export, export
 from batuta_core.model.error import WorkflowNotFound
 from batuta_core.simulator.world import World
 from tests.simulation.schedule import Plan, run_plan, run_seed

@@ -26,8 +26,8 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
-from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
+    NO_TIMER,
     CallbacksReset,
     ChildBegan,
     ChildEnded,
@@ -54,7 +54,7 @@ from batuta_core.model.event import (
     WorkflowStarted,
     WorkflowTerminated,
 )
-from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import About, Ended, Head, Mark, Record
 
@@ -214,8 +214,9 @@ def _on_timer(step: Step, event: TimerFired) -> bool:
     if step.is_paused:  # nothing is missed in a pause: its end arms a timer for what is due by then
         return is_mark or did
     did = _miss_workflow_deadline(step) or did
-    for ref in [task.ref for task in step.open.values() if 0 < task.deadline_ms <= step.now_ms]:
-        did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref])) or did
+    is_asked = event.timer == NO_TIMER
+    for ref in [task.ref for task in step.open.values() if task.deadline_ms and (is_asked or task.deadline_ms <= step.now_ms)]:
+        did = (step.is_running and ref in step.open and on_task.miss(step, step.open[ref], is_asked=is_asked)) or did
         _run(step)
     return did or is_mark
 
@@ -247,15 +248,7 @@ def _run(step: Step) -> None:
             if not _look(step):
                 return
             continue
-        begin = step.next_begin()
-        node = step.node(begin.ref)
-        if begin.ref in step.skipped:
-            step.go_to(node.next)
-            continue
-        try:
-            node.type.begin(step, node, begin.hidden)
-        except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
-            outcome.local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
+        outcome.begin_next(step)
 
 
 def _look(step: Step) -> bool:
@@ -314,6 +307,7 @@ def _settle(step: Step) -> Record:
         todo=tuple(step.todo),
         has_news=_is_left(step) and step.has_news,
         held=tuple(step.held),
+        returned=tuple(step.returned),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:

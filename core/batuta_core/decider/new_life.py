@@ -224,6 +224,12 @@ def _rerun_from(step: Step, place: TaskPlace, task_input: Any) -> None:
         anew_at = TaskPlace(*task.place.named, step.draft.seq)
         step.anew[task.ref] = Anew(attempt=task.task.attempt, number=number, place=anew_at, input=given, iteration=task.task.iteration)
         step.todo.append(Begin(task.ref, fork=fork_of(step, standing, task.ref)))
+    for ref, change in back.attempts.items():
+        fields, given = change.fields, step.reader.payload(change.input) or {}
+        again = Anew(
+            attempt=fields["attempt"], retried_task_id=fields["retried_task_id"], input=given, iteration=fields.get("iteration", 0)
+        )
+        step.anew[ref] = again
     step.todo.extend(back.begins)
     for task in back.done:
         step.go_to(_node(step, standing, task.ref).next)

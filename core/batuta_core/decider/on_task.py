@@ -57,6 +57,9 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
         case TaskHandedBack():
             if task.is_leased or _is_of_old_message(task, event.send) or event.op in task.handed_back:
                 return False  # an HTTP worker has taken it since, or it has a new message, or the event is a repeat
+            if event.is_gone:  # whoever received it first has died, or handed it back
+                _dead_lettered(step, node, task, TaskDeadLettered(place=event.place, op=event.op, receives=1, send=event.send))
+                return True
             if len(task.handed_back) == _HAND_BACKS_MAX:
                 return False
             _handed_back(step, node, task, event.op)
@@ -110,6 +113,8 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
             "callback_after_s": 0,
         },
     )
+    if not node.gate or node.definition.rate_limit:  # else the start says nothing to the gate
+        step.return_permit(task, is_over=False)
     step.keep(node, task)
 
 
@@ -161,14 +166,17 @@ def _handed_back(step: Step, node: Node, task: OpenTask, op: str) -> None:
 
 def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLettered) -> None:
     """Its message is gone. Receives that were no hand-backs were leases that nobody renewed: workers that died."""
-    if node.type.system_queue:  # what it did before it died nobody knows, so it is not done again unless the retry policy says so
+    if node.type.system_queue and not node.type.is_repeatable:  # what it did nobody knows, so only the retry policy has it done again
         outcome.task_failed(
             step, node, task, TaskStatus.FAILED, reason=f"the {node.type.system_queue} function died while it ran this attempt"
         )
         return
-    lost = task.lost + max(event.receives - len(task.handed_back), 0)
+    lost = task.lost + (1 if node.type.system_queue else max(event.receives - len(task.handed_back), 0))
     if lost >= LOST_LEASES_MAX:
-        outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=f"its workers died: {lost} leases were lost by this attempt")
+        reason = f"its workers died: {lost} leases were lost by this attempt"
+        if node.type.system_queue:
+            reason = f"the {node.type.system_queue} function gave this attempt up {lost} times; its log says why"
+        outcome.task_failed(step, node, task, TaskStatus.FAILED, reason=reason)
         return
     again = outcome.scheduled_again(step, node, task, lost=lost, due_ms=0)
     step.change(again, {"status": TaskStatus.SCHEDULED})
@@ -177,10 +185,10 @@ def _dead_lettered(step: Step, node: Node, task: OpenTask, event: TaskDeadLetter
 # --- deadlines
 
 
-def miss(step: Step, task: OpenTask) -> bool:
+def miss(step: Step, task: OpenTask, *, is_asked: bool) -> bool:
     """Acts on the most serious deadline that the task has passed. Whether there was one."""
     node = step.node_of(task)
-    passed = missed(task, node, step.now_ms)
+    passed = missed(task, node, step.now_ms, is_asked=is_asked)
     if not passed:
         return False
     match passed[0]:

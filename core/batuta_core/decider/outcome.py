@@ -10,7 +10,7 @@ from batuta_core.decider.known import DefinitionName, NotStartable
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
 from batuta_core.model import ids
-from batuta_core.model.command import Command, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import check_size
@@ -30,6 +30,19 @@ FAILURE_WORKFLOW_KEY = "conductor.failure_workflow"  # Conductor's key in the ou
 FAILED_REFS_MAX = 100  # more names than that would make the head grow; the folded execution lists all
 _MAX_REASON_TASKS = 20
 PURGE_AFTER_MS = 120_000  # twice as long as any function lives
+
+
+def begin_next(step: Step) -> None:
+    """Begins what comes next, or steps over it."""
+    begin = step.next_begin()
+    node = step.node(begin.ref)
+    if begin.ref in step.skipped:
+        step.go_to(node.next)
+        return
+    try:
+        node.type.begin(step, node, begin.hidden)
+    except PayloadTooLarge as error:  # what its input asks for cannot be built: no retry mends that
+        local_task_failed(step, node, {}, TaskStatus.FAILED_WITH_TERMINAL_ERROR, error.message)
 
 
 def task_succeeded(step: Step, node: Node) -> None:
@@ -154,12 +167,26 @@ def finish(
 
     ``is_failure_handled``: the failure workflow runs unless ``status`` is COMPLETED; a user's terminate leaves it out.
     """
-    _cancel_open_tasks(step)
+    if step.is_ending:
+        return  # something beside it has ended it already
+    _begin_beside(step)
+    _cancel_open_tasks(step, is_shown=True)
     step.output = _workflow_output(step) if output is None else output
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
     if status is not WorkflowStatus.COMPLETED and is_failure_handled:
         _handle_failure(step, failed)
+
+
+def _begin_beside(step: Step) -> None:
+    """A fork begins the first tasks of all branches and the join, before one of them that ends here and now can end the
+    execution (recorded). No worker hears of those tasks: they are cancelled in this record."""
+    step.is_ending = True
+    before = len(step.draft.commands)
+    while step.has_beside:
+        begin_next(step)
+    step.draft.commands[before:] = [command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]
+    step.is_ending = False
 
 
 def remove(step: Step) -> None:
@@ -197,9 +224,11 @@ def _undone(step: Step) -> tuple[Command, ...]:
     return tuple(command for command in step.last if not isinstance(command, WriteSummary))
 
 
-def _cancel_open_tasks(step: Step) -> None:
+def _cancel_open_tasks(step: Step, *, is_shown: bool = False) -> None:
     for task in sorted(step.open.values(), key=lambda task: task.number):
-        step.close_task(task, TaskStatus.CANCELED)
+        node = step.node_of(task)
+        output = node.type.cut_short(step, node, task) if is_shown else None
+        step.close_task(task, TaskStatus.CANCELED, output=output or None)
 
 
 def _workflow_output(step: Step) -> Any:
@@ -247,5 +276,6 @@ def _failure_workflow_name(step: Step) -> str:
 
 def scheduled_again(step: Step, node: Node, task: OpenTask, **changes: Any) -> OpenTask:
     """The same attempt goes back to its queue with ``changes``, in a new message that nobody has received yet."""
+    step.return_permit(task)
     task = replace(task, status=TaskStatus.SCHEDULED, is_leased=False, sends=task.sends + 1, handed_back=(), **changes)
     return step.keep(node, step.enqueue(task))

@@ -33,11 +33,13 @@ _CHUNK = 64  # records that are read at once, then twice as many, and so on
 
 @dataclass(slots=True)
 class Rewound:
-    """``standing``: with joins and loops open, and ``anew`` what begins anew. ``done``: those behind which the flow goes on."""
+    """``standing``: with joins and loops open, and ``anew`` what begins anew. ``done``: those behind which the flow goes on.
+    ``attempts``: of ``begins``, those that a user's retry had begun."""
 
     standing: Standing
     done: list[PastTask] = field(default_factory=list)
     begins: list[Begin] = field(default_factory=list)
+    attempts: dict[str, TaskChange] = field(default_factory=dict)
 
 
 def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
@@ -47,7 +49,8 @@ def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
     index = past.apply(standing, step, record, task.number)
     for fork in sorted(standing.forks):  # whose branches may be called like those of an earlier or later run
         step.add_forked(fork)
-    begins = list(_to_come(step, standing, record, index, task))
+    attempts: dict[str, TaskChange] = {}
+    begins = list(_to_come(step, standing, record, index, task, attempts))
     beside = [other for other in standing.open.values() if not _node(step, standing, other.ref).type.is_waiting]
     beside.extend(standing.anew.values())
     _follow(step, {other.number: other for other in beside}, record.seq, index, seq)
@@ -58,7 +61,7 @@ def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
         standing.ended[other.ref] = other.ended
         if standing.last_task is None or other.number > standing.last_task.number:
             standing.last_task = other.ended
-    return Rewound(standing, done, begins)
+    return Rewound(standing, done, begins, attempts)
 
 
 def _node(step: Step, standing: Standing, ref: str) -> Node:
@@ -91,7 +94,9 @@ def _follow(step: Step, tasks: Mapping[int, PastTask], begin: int, index: int, e
 # --- what the same decision would have begun next
 
 
-def _to_come(step: Step, standing: Standing, record: Record, index: int, task: PastTask) -> Iterator[Begin]:
+def _to_come(
+    step: Step, standing: Standing, record: Record, index: int, task: PastTask, attempts: dict[str, TaskChange]
+) -> Iterator[Begin]:
     """Where the flow was to go on when ``task`` was scheduled: of what was begun after it, that which did not follow from it, nor from
     what happened after it."""
     later: dict[str, TaskChange] = {}
@@ -113,6 +118,8 @@ def _to_come(step: Step, standing: Standing, record: Record, index: int, task: P
         node = past.node_of(step, ref, standing)
         if node is None or (not is_attempt and _causes(step, node) & followed):
             continue
+        if is_attempt:
+            attempts[ref] = later[ref]
         if ref in waiting:
             yield waiting[ref]
         else:

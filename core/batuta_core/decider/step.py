@@ -28,11 +28,11 @@ from batuta_core.decider.known import (
 )
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import check_size
+from batuta_core.model.payload import check_size, is_larger
 from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ NO_DOMAIN = "NO_DOMAIN"  # Conductor's word for the tasks outside of all domains
 ACTIVE_MS = 10_000  # Conductor's: workers of a domain that asked within it are there
 # A script may take 4 s and a function lives for 30 s; what is left to do is begun by the next decision, a moment later.
 SCRIPTS_MAX = 5
+# A larger value counts as all of them: a decision holds its scripts' values, and a decider has 256 MB.
+VALUE_LARGE_BYTES = 256 * 1024
 _FRESH = {"started_ms": 0, "ended_ms": 0, "poll_count": 0, "worker_id": None, "reason": "", "is_retried": False, "callback_after_s": 0}
 
 
@@ -67,6 +69,10 @@ class Draft:
     events: list[Event]
     changes: list[TaskChange]
     commands: list[Command]
+
+    @property
+    def scheduled(self) -> Sequence[TaskChange]:
+        return [change for change in self.changes if change.is_new]
 
 
 class Step:
@@ -99,12 +105,16 @@ class Step:
         self.passed = list(head.passed)
         self.anew: dict[str, Anew] = {}
         self.has_forked = head.has_forked
-        self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
+        self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of branches of dynamic forks that this step has met, with the forks
+        self._branches: dict[TaskPlace, forked.Branches] = {}
         self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
         self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
         self._scripts = 0
+        self._beside = 0  # how many of the next to come begin in one go with what led to them
+        self.is_ending = False
         self.stops = head.stops
         self.stops_ms = head.stops_ms
+        self.returned: list[ReturnPermit] = []
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -131,6 +141,7 @@ class Step:
         """``refs`` come next, in this order and before whatever else is to come. ``fork``: the dynamic one that they and the JOIN
         among them belong to."""
         self.todo.extendleft(self._begin(ref, hidden, fork) for ref in reversed(refs))
+        self._beside += len(refs)
 
     def _begin(self, ref: str, hidden: frozenset[str], fork: TaskPlace | None = None) -> Begin:
         return Begin(ref, hidden, fork or (self.forked[ref][1] if ref in self.forked else None))
@@ -138,10 +149,16 @@ class Step:
     def next_begin(self) -> Begin:
         """Takes the next of what is to come."""
         begin = self.todo[0]
-        if begin.fork is not None and begin.ref not in self.graph.nodes and begin.ref not in self.forked:
-            self.add_forked(begin.fork)
+        if begin.fork is not None:
+            self._add_branch(begin.fork, begin.ref)
         self.joining = begin.fork if begin.ref in self.graph.nodes else None
+        self._beside = max(self._beside - 1, 0)
         return self.todo.popleft()
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether more begins in one go with what began last: the other branches of its fork, and the join."""
+        return self._beside > 0 and self.may_run_scripts
 
     def is_beside(self, node: Node) -> bool:
         """Whether the flow has gone on without ``node``, whose task was retried since."""
@@ -251,20 +268,27 @@ class Step:
 
     def node_of(self, task: OpenTask) -> Node:
         """The node of an open task."""
-        if task.fork is not None and task.ref not in self.graph.nodes and task.ref not in self.forked:
-            self.add_forked(task.fork)
+        if task.fork is not None:
+            self._add_branch(task.fork, task.ref)
         node = self.node(task.ref)
         return forked.named(node, task.task_name) if task.task_name else node
 
-    def add_forked(self, fork: TaskPlace) -> dict[str, Node]:
-        """Makes the nodes of a dynamic fork known."""
-        nodes = forked.branches(fork, self.graph, self.reader)
-        self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
-        return nodes
+    def _add_branch(self, fork: TaskPlace, ref: str) -> None:
+        """Makes the nodes of a branch of a dynamic fork known: of the one that ``ref`` belongs to. In a loop another fork may have made
+        the same names before."""
+        if ref in self.graph.nodes or (ref in self.forked and self.forked[ref][1] == fork):
+            return
+        self.forked.update((inner, (node, fork)) for inner, node in self.forked_by(fork).branch(ref).items())
 
-    def forked_by(self, fork: TaskPlace) -> dict[str, Node]:
+    def add_forked(self, fork: TaskPlace) -> None:
+        """Makes all nodes of a dynamic fork known."""
+        self.forked.update((ref, (node, fork)) for ref, node in self.forked_by(fork).items())
+
+    def forked_by(self, fork: TaskPlace) -> forked.Branches:
         """The nodes that a dynamic fork made."""
-        return {ref: node for ref, (node, place) in self.forked.items() if place == fork} or self.add_forked(fork)
+        if fork not in self._branches:
+            self._branches[fork] = forked.branches(fork, self.graph, self.reader)
+        return self._branches[fork]
 
     def keep(self, node: Node, task: OpenTask) -> OpenTask:
         """Puts a changed open task back, its deadline made anew."""
@@ -276,10 +300,21 @@ class Step:
 
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
-        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.node_of(task)):
+        node = self.node_of(task)
+        task = replace(task, gate=node.gate) if node.gate != task.gate else task
+        if task.due_ms - self.now_ms > timeout.delay_max_ms(node, task.gate):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))
         return replace(task, sent_ms=max(task.due_ms, self.now_ms))
+
+    def return_permit(self, task: OpenTask, *, is_over: bool = True) -> None:
+        """A delivery has started, or is over. It holds a permit only if its task type has limits."""
+        if task.gate and task.sent_ms:
+            # A start before this delivery was that of an earlier one.
+            started_ms = task.started_ms if task.started_ms >= task.sent_ms else 0
+            command = ReturnPermit(gate=task.gate, place=task.place, send=task.sends, started_ms=started_ms, is_over=is_over)
+            self.command(command)
+            self.returned.append(command)
 
     def change(self, task: OpenTask, fields: Mapping[str, Any], *, output: Any = None, output_event: int = -1) -> None:
         """Notes what became of a task. Fields at their value in the head are not repeated by callers."""
@@ -300,6 +335,7 @@ class Step:
         has_output = output is not None or output_event >= 0
         ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
+        self.return_permit(task)
         self._note_ended(task.ref, ended)
         if task.child and self.node_of(task).type.runs_child:
             lives.stop(self, task)
@@ -397,12 +433,13 @@ class Step:
         script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
             raise Missing(Needs(scripts=frozenset((script,))))
-        self._scripts += 1
-        return self.known.scripts[script]
+        result = self.known.scripts[script]
+        self._scripts += SCRIPTS_MAX if is_larger(result.value, VALUE_LARGE_BYTES) else 1
+        return result
 
     @property
     def may_run_scripts(self) -> bool:
-        """Whether this decision has the time for one more."""
+        """Whether this decision has the time and the memory for one more."""
         return self._scripts < SCRIPTS_MAX
 
     def definition(self, wanted: Wanted) -> FoundDefinition | NotStartable:

@@ -31,6 +31,9 @@ LEASE_MS = 3600 * 1000
 # not answered ends this much later: Conductor looks at a workflow every 30 s.
 LATE_ATTEMPT_MS = 30 * 1000
 
+# How often Conductor looks at an execution in which no worker is at work (conductor.app.workflowOffsetTimeout).
+LOOK_MS = 30 * 1000
+
 
 class Deadline(StrEnum):
     """What a deadline means, in the order in which several that are due together are looked at."""
@@ -49,17 +52,20 @@ class Due(NamedTuple):
     kind: Deadline
 
 
-def delay_max_ms(node: Node) -> int:
-    """How long the queue of the node's tasks can hold a message back: Lambda's own queue, which feeds our functions, cannot at all."""
-    return 0 if node.type.system_queue else DELAY_MAX_MS
+def delay_max_ms(node: Node, gate: str) -> int:
+    """How long the queue of the node's tasks can hold a message back. Lambda's own queue, which feeds our functions, cannot at all; and
+    a task that waits for its time holds no permit of a ``gate``."""
+    return 0 if node.type.system_queue or gate else DELAY_MAX_MS
 
 
-def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
-    """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none."""
+def deadlines(task: OpenTask, node: Node, *, is_asked: bool = False) -> Iterator[Due]:
+    """All deadlines of a task as it stands. Those that would only be noted (ALERT_ONLY) are none. ``is_asked``: a user wants limits
+    looked at that otherwise would be somewhat later."""
     limits = node.timeouts
     is_system = bool(node.type.system_queue)
     has_queue = node.type.is_worker or is_system
-    if not has_queue:  # a limit that a task definition sets for workers is none for a WAIT of that name (recorded)
+    late_ms = 0 if is_asked else node.type.limit_late_ms
+    if not has_queue:
         if task.due_ms:
             yield Due(task.due_ms, Deadline.DUE)
         if task.child:
@@ -68,16 +74,16 @@ def deadlines(task: OpenTask, node: Node) -> Iterator[Due]:
             return
     if limits.policy is not TimeoutPolicy.ALERT_ONLY:
         if limits.total_ms:
-            yield Due(_total_at_ms(task, limits.total_ms), Deadline.TOTAL)
+            yield Due(_total_at_ms(task, limits.total_ms) + late_ms, Deadline.TOTAL)
         if limits.task_ms and task.started_ms:
-            yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms, Deadline.TASK)
+            yield Due(task.started_ms + task.delay_s * 1000 + limits.task_ms + late_ms, Deadline.TASK)
         if limits.poll_ms and task.status is TaskStatus.SCHEDULED and has_queue:
             yield Due(task.scheduled_ms + (task.delay_s + task.callback_s) * 1000 + limits.poll_ms, Deadline.POLL)
     if not has_queue:
         return
     if task.status is TaskStatus.SCHEDULED:
         resend_ms = SYSTEM_RESEND_MS if is_system else RESEND_MS
-        yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node), Deadline.DELIVERY)
+        yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node, task.gate), Deadline.DELIVERY)
     elif is_system:
         return  # asyncComplete: what it began is completed from outside, whenever that is
     elif limits.response_ms:
@@ -98,7 +104,7 @@ def earliest(task: OpenTask, node: Node) -> int:
     return min((due.at_ms for due in deadlines(task, node)), default=0)
 
 
-def missed(task: OpenTask, node: Node, now_ms: int) -> list[Deadline]:
+def missed(task: OpenTask, node: Node, now_ms: int, *, is_asked: bool = False) -> list[Deadline]:
     """The deadlines that have passed, the most serious first."""
     order = list(Deadline)
-    return sorted((due.kind for due in deadlines(task, node) if due.at_ms <= now_ms), key=order.index)
+    return sorted((due.kind for due in deadlines(task, node, is_asked=is_asked) if due.at_ms <= now_ms), key=order.index)

@@ -16,8 +16,9 @@ from batuta_core.decider.known import DefinitionName, FoundDefinition, InlineDef
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import WorkflowTask
 from batuta_core.decider.validate import task_definition_problems, workflow_problems
+from batuta_core.engine import limits
 from batuta_core.engine.fetch import LruCache
-from batuta_core.engine.ports import Ports
+from batuta_core.engine.ports import ANY_TASK, Ports
 from batuta_core.model import definition as definitions
 from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, UnsupportedTaskType, WorkflowDefinitionNotFound
 from batuta_core.model.names import task_queue_name
@@ -78,10 +79,21 @@ def freeze(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> Found
     content_hash = definitions.definition_hash(frozen)
     if not ports.cache.stored.get((namespace, content_hash)):
         ports.definitions.put_frozen(namespace, content_hash, frozen)
-        ports.definitions.note_name(namespace, frozen["name"])
+        ports.definitions.note_name(namespace, frozen["name"], _tasks_shown(frozen))
         ports.cache.graphs.put((namespace, content_hash), compile_definition(frozen, content_hash))
         ports.cache.stored.put((namespace, content_hash), True)
     return FoundDefinition(frozen["name"], frozen["version"], content_hash)
+
+
+def _tasks_shown(frozen: Mapping[str, Any]) -> set[str]:
+    """Types and names of the tasks that its executions may show, as Conductor's taskType and taskDefName."""
+    found: set[str] = set()
+    for task, _path in definitions.walk(frozen["tasks"]):
+        kind = task_type(task["type"])
+        if kind.is_named_late or kind.name == "FORK_JOIN_DYNAMIC":
+            return {ANY_TASK}
+        found |= {kind.wire_type(task), kind.shown_name(task)}
+    return found
 
 
 def _children_versions(ports: Ports, namespace: str, registered: Mapping[str, Any]) -> dict[str, int]:
@@ -191,7 +203,9 @@ def register_tasks(ports: Ports, namespace: str, bodies: Sequence[Any]) -> None:
     if problems:
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     make_queues(ports, namespace, [definition.get("queue") or definition["name"] for definition in checked])
-    ports.definitions.put_tasks(namespace, checked)
+    wanted = {definition["name"]: definition for definition in checked}
+    with limits.changing(ports, namespace, list(wanted), wanted):
+        ports.definitions.put_tasks(namespace, checked)
 
 
 def update_task(ports: Ports, namespace: str, body: Any) -> None:
@@ -206,4 +220,11 @@ def update_task(ports: Ports, namespace: str, body: Any) -> None:
         raise TaskDefinitionNotFound(f"No such task by name {name}", name=name)
     make_queues(ports, namespace, [definition.get("queue") or name])
     kept = {key: old[key] for key in ("createTime", "createdBy") if key in old}
-    ports.definitions.put_tasks(namespace, [{**definition, **kept, "updateTime": ports.clock.now_ms()}])
+    with limits.changing(ports, namespace, [name], {name: definition}):
+        ports.definitions.put_tasks(namespace, [{**definition, **kept, "updateTime": ports.clock.now_ms()}])
+
+
+def delete_task(ports: Ports, namespace: str, name: str) -> bool:
+    """Whether there was one. Executions keep the definition that they began with, limits included."""
+    with limits.changing(ports, namespace, [name], {}):
+        return ports.definitions.delete_task(namespace, name)

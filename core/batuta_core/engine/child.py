@@ -78,8 +78,8 @@ def _message(ports: Ports, target: ExecutionId, event: Event) -> Outgoing:
     return Outgoing(text, group=str(target), dedup=ids.short_hash(text))
 
 
-def _with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
-    """The event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
+def with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
+    """A message for ``target``: the event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
     raw = dump_json(payload)
     if len(raw) <= RESULT_OUTPUT_MAX_BYTES:
         found = _message(ports, target, make(payload))
@@ -126,7 +126,7 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         depth=about.depth + 1 if kind.runs_child else 0,
         starter=None if kind.runs_child else link,
     )
-    yield _with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))
+    yield with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))
 
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
@@ -161,7 +161,7 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     event = ChildEnded(place=parent.place, status=command.status, life=command.life, seen=command.seen, reason=reason)
     output = {key: value for key, value in _output(ports, execution, end).items() if key != FAILURE_WORKFLOW_KEY}
     output[CHILD_ID] = execution.workflow_id
-    yield _with_payload(ports, target, output, lambda told: replace(event, output=told))
+    yield with_payload(ports, target, output, lambda told: replace(event, output=told))
 
 
 def _tell_revival(ports: Ports, execution: ExecutionId, newest: Record) -> Iterable[Outgoing]:

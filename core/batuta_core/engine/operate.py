@@ -13,11 +13,29 @@ from typing import Any
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
 from batuta_core.engine.dispatch import before_new_life, dispatch
-from batuta_core.engine.fetch import decide_with, dump_json, read_records, spill
+from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
 from batuta_core.model import ids
-from batuta_core.model.error import InvalidInput, OperationRefused, PayloadTooLarge, TaskNotFound, Unavailable, WorkflowNotFound
-from batuta_core.model.event import Event, TaskHeartbeat, TaskPlace, TaskUpdated, WorkflowRemoved, WorkflowTerminated
+from batuta_core.model.error import (
+    InvalidInput,
+    OperationRefused,
+    PayloadTooLarge,
+    RecordTooLarge,
+    TaskNotFound,
+    Unavailable,
+    WorkflowNotFound,
+)
+from batuta_core.model.event import (
+    NO_TIMER,
+    Event,
+    TaskHeartbeat,
+    TaskPlace,
+    TaskUpdated,
+    TimerFired,
+    WorkflowBroken,
+    WorkflowRemoved,
+    WorkflowTerminated,
+)
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
@@ -40,20 +58,41 @@ def require_newest(ports: Ports, execution: ExecutionId) -> Record:
     return newest
 
 
-def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent) -> Record:
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An operation that may be asked for again by the same ``op``. It is done once: not when a record behind number ``since`` holds it."""
+
+    op: str
+    since: int
+
+    def is_done(self, ports: Ports, execution: ExecutionId, newest: Record) -> bool:
+        """By the time of ``newest``, which the operation's record would follow."""
+        if newest.seq <= self.since:
+            return False
+        behind = (record for record in ports.journal.scan(execution, self.since + 1) if record.seq <= newest.seq)
+        return any(getattr(event, "op", "") == self.op for record in behind for event in record.events)
+
+
+def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: Once | None = None) -> Record:
     """Decides on one event and returns the record where the execution then stands.
 
-    ``make_event`` looks at the newest record each time, and raises what speaks against the operation.
+    ``make_event`` looks at the newest record each time, and raises what speaks against the operation. With ``once`` it is not asked when
+    the operation is done already.
     """
     began_ms = ports.clock.now_ms()
     for tries in range(_TRIES):
         newest = require_newest(ports, execution)
-        event = make_event(newest)
+        event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
         decision = decide_with(ports, execution, newest, [event]) if event else None
         if event is None or decision is None or decision.record is None:
             return newest
         is_guarded = bool(decision.record.commands)
-        record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        try:
+            record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        except RecordTooLarge as error:
+            if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
+                raise
+            return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
         before_new_life(ports, execution, newest, record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
@@ -70,6 +109,11 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent) -> Reco
     raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
 
 
+def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Record:
+    """Ends an execution that cannot go on: the caller's word stands, and what it led to is told by the execution itself."""
+    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
+
+
 def _is_own(existing: Record, event: Event) -> bool:
     """Whether the record that refused ours is ours: a write whose reply was lost."""
     op = getattr(event, "op", "")
@@ -79,9 +123,11 @@ def _is_own(existing: Record, event: Event) -> bool:
 # --- executions
 
 
-def terminate(ports: Ports, execution: ExecutionId, reason: str | None, *, is_failure_workflow_wanted: bool = False) -> None:
+def terminate(
+    ports: Ports, execution: ExecutionId, reason: str | None, *, is_failure_workflow_wanted: bool = False, once: Once | None = None
+) -> None:
     """Ends the execution; raises OperationRefused for a completed one, does nothing to a terminated one."""
-    op = ports.ids.op()
+    op = once.op if once else ports.ids.op()
 
     def make(newest: Record) -> Event | None:
         if newest.head.status is WorkflowStatus.COMPLETED:
@@ -89,6 +135,17 @@ def terminate(ports: Ports, execution: ExecutionId, reason: str | None, *, is_fa
         if newest.head.status is WorkflowStatus.TERMINATED:
             return None
         return WorkflowTerminated(op=op, reason=reason, is_failure_workflow_wanted=is_failure_workflow_wanted)
+
+    operate(ports, execution, make, once)
+
+
+def look(ports: Ports, execution: ExecutionId) -> None:
+    """Looks at the deadlines now, as Conductor's ``decide`` does. Where none has passed, that is one read."""
+
+    def make(newest: Record) -> Event | None:
+        is_running = newest.head.status is WorkflowStatus.RUNNING
+        has_deadline = any(task.deadline_ms for task in newest.head.open.values())
+        return TimerFired(timer=NO_TIMER, due_ms=ports.clock.now_ms()) if is_running and has_deadline else None
 
     operate(ports, execution, make)
 
@@ -123,12 +180,12 @@ class TaskReport:
     is_lease_extended: bool = False
 
 
-def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, report: TaskReport) -> None:
+def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, report: TaskReport, once: Once | None = None) -> None:
     """Raises WorkflowNotFound and TaskNotFound; a task that has ended stays as it is."""
     _check_size(report)
     execution = ExecutionId(namespace, workflow_id)
     key = ids.parse_task_id(task_id)
-    op = ports.ids.op()
+    op = once.op if once else ports.ids.op()
 
     def make(newest: Record) -> Event | None:
         if key is None or key.workflow_id != workflow_id:
@@ -139,13 +196,13 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
             return None
         return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report)
 
-    operate(ports, execution, make)
+    operate(ports, execution, make, once)
 
 
-def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskReport) -> str | None:
+def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskReport, once: Once | None = None) -> str | None:
     """Reports on the open task of that reference name: its id, or None when there is none. Raises WorkflowNotFound."""
     _check_size(report)
-    op = ports.ids.op()
+    op = once.op if once else ports.ids.op()
     found: list[str] = []
 
     def make(newest: Record) -> Event | None:
@@ -153,7 +210,7 @@ def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskRe
         found[:] = [ids.task_id(execution.workflow_id, *task.place)] if task else found
         return _event(task.place, op, report) if task else None
 
-    operate(ports, execution, make)
+    operate(ports, execution, make, once)
     return found[0] if found else None
 
 

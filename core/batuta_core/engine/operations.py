@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from batuta_core.decider.known import DefinitionName
-from batuta_core.engine.fetch import dump_json, graph_of
+from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
 from batuta_core.engine.fold import fold_tasks
-from batuta_core.engine.operate import operate, require_newest
+from batuta_core.engine.operate import Once, operate, require_newest
 from batuta_core.engine.parents import failed_below, is_below, with_parents
 from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
@@ -197,15 +197,37 @@ def _has_been(ports: Ports, execution: ExecutionId, newest: Record, ref: str) ->
     return any(task.ref == ref for task in tasks.values())
 
 
-def update_variables(ports: Ports, execution: ExecutionId, variables: Mapping[str, Any]) -> None:
-    """Sets those of the workflow's variables; the others stay. Raises OperationRefused for an ended execution."""
-    event = VariablesUpdated(op=ports.ids.op(), variables=dict(variables))
+def update_variables(
+    ports: Ports, execution: ExecutionId, variables: Mapping[str, Any], *, is_appending: bool = False, once: Once | None = None
+) -> None:
+    """Sets those of the workflow's variables; the others stay. A list is put behind the list that is there (``is_appending``). Raises
+    OperationRefused for an ended execution."""
+    op = once.op if once else ports.ids.op()
 
     def make(newest: Record) -> Event | None:
         _require_running(execution, newest)
-        return event
+        given = _appended(_variables(ports, execution, newest), variables) if is_appending else dict(variables)
+        return VariablesUpdated(op=op, variables=given)
 
-    operate(ports, execution, make)
+    operate(ports, execution, make, once)
+
+
+def _variables(ports: Ports, execution: ExecutionId, newest: Record) -> Mapping[str, Any]:
+    number = newest.head.variables_record
+    if not number:
+        found: Mapping[str, Any] = graph_of(ports, execution.namespace, newest.head.definition).definition["variables"]
+        return found
+    record = newest if number == newest.seq else read_records(ports, execution, [number])[number]
+    return read_payload(ports, execution, record.variables) or {}
+
+
+def _appended(present: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(given)
+    for name, value in given.items():
+        old = present.get(name)
+        if isinstance(old, list) and isinstance(value, list):
+            found[name] = [*old, *value]
+    return found
 
 
 def reset_callbacks(ports: Ports, execution: ExecutionId) -> None:

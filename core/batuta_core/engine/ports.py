@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.model.error import ResourceMissing, StaleHead
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
@@ -105,6 +107,8 @@ FUNCTION_VISIBILITY_S = 180
 QUEUE_RETENTION_S = 14 * 24 * 3600  # the most that SQS keeps a message (quota "message retention")
 MAX_RECEIVES = 5  # then the queue gives a message up: throttles and crashing neighbours raise the count of innocents
 
+EVENT_RECEIVES = 3  # of an event, which may be published again; Lambda tries an asynchronous event two times more at most
+
 
 class Queues(Protocol):
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
@@ -156,6 +160,29 @@ class FarTimers(Protocol):
 
     def set_cursor(self, minute: int) -> None:
         """Never moves back."""
+
+
+class GateOvertaken(StaleHead):
+    """``Gates.write`` met another state than the one that was read. It may be one's own, from a write whose reply was lost."""
+
+
+class Gates(Protocol):
+    """Where the gates of task types with limits stand, and who waits at them."""
+
+    def read(self, gate: GateId) -> GateState:
+        """Strongly consistent; of version 0 when nobody has written it yet."""
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        """One conditional write over the state of the version before. Raises GateOvertaken."""
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Puts them in line. Repeats do nothing more."""
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        """The first ``limit`` in line behind the sort key ``after``, read strongly consistently."""
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Takes them out of the line. Repeats do nothing more."""
 
 
 class Payloads(Protocol):
@@ -237,6 +264,11 @@ class PollData:
     at_ms: int
 
 
+ANY_TASK = "*"
+# Of more task names than that none is kept by name: an item that grew with each of them would cost each time it is written.
+NOTED_TASKS_MAX = 100
+
+
 class Definitions(Protocol):
     """Definitions by name, and frozen ones by content. Names hold any characters; JSON goes in and out unchanged."""
 
@@ -252,11 +284,14 @@ class Definitions(Protocol):
     def workflows(self, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
         """All versions of all, or of one name; by name, then version."""
 
-    def names(self, namespace: str) -> Sequence[str]:
-        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them."""
+    def names(self, namespace: str, task: str = "") -> Sequence[str]:
+        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them.
+        ``task``: without those of which it is known that none of their executions has a task of that type or name; there is none of a
+        workflow that was registered and never noted."""
 
-    def note_name(self, namespace: str, name: str) -> None:
-        """Adds to ``names``. Repeats do nothing more."""
+    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
+        """Adds to ``names``: a definition of that name can make tasks of these types and names, ``ANY_TASK`` among them if nobody
+        can tell. Repeats do nothing more."""
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool: ...
 
@@ -266,6 +301,15 @@ class Definitions(Protocol):
         """Those of ``names`` that exist; None: all."""
 
     def delete_task(self, namespace: str, name: str) -> bool: ...
+
+    def put_handler(self, namespace: str, handler: Mapping[str, Any], *, is_new: bool) -> bool:
+        """Stores an event handler, so that whoever reads the handlers of its event from now on finds it. False when there is one of
+        its name (``is_new``), or none."""
+
+    def delete_handler(self, namespace: str, name: str) -> bool: ...
+
+    def handlers(self, namespace: str, event: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Those of the event; None: all. By name, strongly consistent."""
 
     def put_frozen(self, namespace: str, content_hash: str, definition: Mapping[str, Any]) -> None:
         """Repeats do nothing more."""
@@ -293,6 +337,70 @@ class Logs(Protocol):
     def lines(self, execution: ExecutionId) -> Sequence[LogLine]: ...
 
     def purge(self, execution: ExecutionId) -> None: ...
+
+
+class ActionStatus(StrEnum):
+    """Conductor's words for what became of an action of an event handler."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"  # the handler's condition does not hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerAction:
+    """What an action of an event handler did about a published event; ``index`` -1: that its condition let nothing be done.
+
+    ``workflow_id`` and ``since``: the execution that it acts upon, and where that stood before.
+    """
+
+    namespace: str
+    message_id: str
+    handler: str
+    index: int
+    event: str
+    action: str
+    at_ms: int
+    status: ActionStatus = ActionStatus.IN_PROGRESS
+    workflow_id: str = ""
+    since: int = 0
+    output: Mapping[str, Any] = field(default_factory=dict)
+
+
+# The record of an action outlives every copy of its event (SQS: 14 days at most).
+ACTION_KEPT_S = 15 * 24 * 3600
+
+
+class HandlerActions(Protocol):
+    """What event handlers did. The record of an action is what makes its repeat harmless."""
+
+    def begin(self, action: HandlerAction) -> HandlerAction | None:
+        """Writes it unless it is there: then what is there, strongly consistent."""
+
+    def end(self, action: HandlerAction) -> None:
+        """Writes how it ended."""
+
+    def of_message(self, namespace: str, message_id: str) -> Sequence[HandlerAction]:
+        """By handler, then index."""
+
+
+class SinkRefused(Exception):
+    """The sink does not take the event, and would not another time. The message says why."""
+
+
+class Sinks(Protocol):
+    """Where EVENT tasks publish outside of Batuta."""
+
+    def publish(self, sink: str, message_id: str, payload: str) -> None:
+        """``sink`` is ``provider:name``. At least once. Raises SinkRefused, or Unavailable."""
+
+
+class NoSinks:
+    """Where nothing is published."""
+
+    def publish(self, sink: str, message_id: str, payload: str) -> None:
+        raise SinkRefused(f"nothing here publishes to {sink}")
 
 
 class Scripts(Protocol):
@@ -335,6 +443,7 @@ class Ports:
     journal: Journal
     queues: Queues
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     summaries: Summaries
     definitions: Definitions
@@ -344,6 +453,7 @@ class Ports:
     signer: Signer
     catalog: Catalog
     cache: Cache
+    actions: HandlerActions
     scripts: Scripts = field(default_factory=lambda: NoScripts())
     retention_s: int = 0  # how long ended executions are kept; 0: until somebody deletes them
     log: Log = field(default_factory=lambda: NullLog())

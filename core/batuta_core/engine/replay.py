@@ -1,4 +1,4 @@
-"""An execution as a file, and deciding it again.
+"""Deciding an exported execution again.
 
 The decider is pure, so the same code makes of the same events the same records. A journal that an earlier version wrote shows whether
 this one still decides as that did: where not, an upgrade would change executions that are under way.
@@ -6,8 +6,9 @@ this one still decides as that did: where not, an upgrade would change execution
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph, compile_definition
@@ -18,57 +19,16 @@ from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.starting import StartingTask, Unreadable
 from batuta_core.decider.tasks.task_type import TaskType
-from batuta_core.engine.fetch import read_payload, with_slots
-from batuta_core.engine.operate import not_found
-from batuta_core.engine.ports import NoScripts, Ports, Scripts
+from batuta_core.engine.export import Export
+from batuta_core.engine.fetch import with_slots
+from batuta_core.engine.ports import NoScripts, Scripts
 from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
-from batuta_core.model.error import InvalidInput, NewerSchema
-from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
 
-SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """One execution, whole. ``payloads``: the JSON values that lie outside of the records, by their key."""
-
-    execution: ExecutionId
-    definition: Mapping[str, Any]
-    records: Sequence[Record]
-    payloads: Mapping[str, Any]
-    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # definitions that a restart went on with, by content hash
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "v": SCHEMA,
-            "ns": self.execution.namespace,
-            "wf": self.execution.workflow_id,
-            "definition": dict(self.definition),
-            "records": [record.to_dict() for record in self.records],
-            "payloads": dict(self.payloads),
-            **({"others": dict(self.others)} if self.others else {}),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Export:
-        """Raises InvalidInput for what is no export, NewerSchema for one of a newer version."""
-        if not isinstance(data, dict) or not isinstance(data.get("v"), int):
-            raise InvalidInput("this is not an exported execution: it has no schema version")
-        if data["v"] > SCHEMA:
-            raise NewerSchema(f"an export of schema {data['v']}, this code knows {SCHEMA}")
-        try:
-            return cls(
-                execution=ExecutionId(data["ns"], data["wf"]),
-                definition=data["definition"],
-                records=[Record.from_dict(item) for item in data["records"]],
-                payloads=data["payloads"],
-                others=data.get("others", {}),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"this is not an exported execution: {error!r}") from error
+_ABSENT = object()
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +38,42 @@ class Difference:
     expected: Record
     found: Record | None
 
-
-def export(ports: Ports, execution: ExecutionId) -> Export:
-    """Raises WorkflowNotFound when there is no such execution or its records are gone."""
-    records = list(ports.journal.scan(execution))
-    if not records or records[0].seq != 1:
-        raise not_found(execution.workflow_id)
-    definitions: dict[str, Mapping[str, Any]] = {}
-    for content_hash in dict.fromkeys(record.head.definition for record in records):
-        found = ports.definitions.frozen(execution.namespace, content_hash)
-        if found is None:
-            raise not_found(execution.workflow_id)
-        definitions[content_hash] = found
-    definition = definitions.pop(records[0].head.definition)
-    payloads: dict[str, Any] = {}
-
-    def gather(value: Any) -> Any:
-        if isinstance(value, PayloadRef) and value.key not in payloads:
-            payloads[value.key] = read_payload(ports, execution, value)
-        return value
-
-    for record in records:
-        with_slots(record, gather)
-    return Export(execution=execution, definition=definition, records=records, payloads=payloads, others=definitions)
+    def lines(self) -> list[str]:
+        """What differs, a line each: where it is in the record, what the journal holds, and what comes out now."""
+        if self.found is None:
+            return ["the events change nothing now: no record comes out"]
+        return list(_differences("", self.expected.to_dict(), self.found.to_dict()))
 
 
-def replay(exported: Export, scripts: Scripts | None = None) -> Difference | None:
-    """Decides every record again from what came before it, running its scripts again. None: all come out as they are."""
+def _differences(path: str, expected: Any, found: Any) -> Iterator[str]:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in {**expected, **found}:
+            yield from _differences(f"{path}.{key}" if path else key, expected.get(key, _ABSENT), found.get(key, _ABSENT))
+    elif isinstance(expected, list) and isinstance(found, list):
+        for place in range(max(len(expected), len(found))):
+            pair = [items[place] if place < len(items) else _ABSENT for items in (expected, found)]
+            yield from _differences(f"{path}[{place}]", *pair)
+    elif type(expected) is not type(found) or expected != found:
+        yield f"{path}: {_shown(expected)} in the journal, {_shown(found)} now"
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]} ... ({len(text)} characters)"
+
+
+def replay(exported: Export, scripts: Scripts | None = None, *, break_at: int = 0) -> Difference | None:
+    """Decides every record again from what came before it, running its scripts again. None: all come out as they are.
+
+    ``break_at``: the number of a record at whose decision the debugger stops (Python's ``breakpoint()``).
+    """
     first = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
     graphs = {first.hash: first, **{name: compile_definition(other, name) for name, other in exported.others.items()}}
     records = {record.seq: _whole(exported, record) for record in exported.records}
     before: Record | None = None
     for expected in records.values():
         graph = graphs.get(expected.head.definition, first)
-        found = _again(exported, records, graph, before, expected, scripts or NoScripts())
+        found = _again(exported, records, graph, before, expected, scripts or NoScripts(), break_at)
         if found is None or found.to_json() != expected.to_json():
             return Difference(expected, found)
         before = expected
@@ -124,7 +86,7 @@ def _whole(exported: Export, record: Record) -> Record:
 
 
 def _again(
-    exported: Export, records: Mapping[int, Record], graph: Graph, before: Record | None, expected: Record, scripts: Scripts
+    exported: Export, records: Mapping[int, Record], graph: Graph, before: Record | None, expected: Record, scripts: Scripts, break_at: int
 ) -> Record | None:
     known = Known(records={before.seq: before} if before else {})
     head, seq = (before.head, before.seq) if before else (None, 0)
@@ -140,6 +102,10 @@ def _again(
             {**known.task_definitions, **{name: _task_definition(_whole(exported, expected), name) for name in answer.task_definitions}},
             {**known.polls, **{queue: _polled_ms(expected, queue) for queue in answer.polls}},
         )
+    if expected.seq == break_at:  # once more, since it is pure, now that all is known that it asks for
+        breakpoint()
+        answer = decide(graph, exported.execution, head, seq, expected.events, known, expected.at_ms)
+        assert isinstance(answer, Decision)
     if answer.record is None:
         return None
     found = replace(answer.record, head=replace(answer.record.head, guards=expected.head.guards))  # the engine's, not the decider's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from batuta_core.engine.ports import Ports
 from batuta_core.model.names import ExecutionId
@@ -30,27 +30,3 @@ def wait_until(ports: Ports, execution: ExecutionId, is_reached: Callable[[Recor
             return False
         ports.clock.sleep(min(look_ms, left_ms))
         look_ms = min(look_ms * 3 // 2, _LOOK_MAX_MS)
-
-
-def is_blocked(ports: Ports, execution: ExecutionId, newest: Record, refs: Collection[str], waits: Callable[[str], bool]) -> bool:
-    """Conductor's end of a synchronous start: the execution has ended, a task waits for a signal for as long as it takes
-    (``waits`` says so of a reference name), or one of the tasks ``refs`` has ended."""
-    head = newest.head
-    if head.status.is_terminal or any(waits(ref) and not task.due_ms for ref, task in head.open.items()):
-        return True
-    wanted = [ref for ref in refs if ref not in head.open]
-    return bool(wanted) and any(_has_ended(ports, execution, newest, ref) for ref in wanted)
-
-
-def _has_ended(ports: Ports, execution: ExecutionId, newest: Record, ref: str) -> bool:
-    if ref in newest.head.ended:
-        return True
-    numbers: set[int] = set()
-    for record in ports.journal.scan(execution):
-        for change in record.changes:
-            if change.fields.get("ref") == ref:
-                numbers.add(change.number)
-            status = change.fields.get("status")
-            if change.number in numbers and status is not None and status.is_terminal:
-                return True
-    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.forked import forked_tasks, named
@@ -159,28 +159,60 @@ def status_json(workflow: WorkflowExecution, resolve: Resolve, *, has_output: bo
     return found
 
 
-def run_json(body: Mapping[str, Any], request_id: str | None, *, is_timed_out: bool) -> dict[str, Any]:
-    """Conductor's SignalResponse for TARGET_WORKFLOW, from the execution's own JSON."""
-    kept = (
-        "workflowId",
-        "correlationId",
-        "input",
-        "output",
-        "priority",
-        "variables",
-        "tasks",
-        "createdBy",
-        "createTime",
-        "status",
-        "updateTime",
-    )
+_RUN = (
+    "workflowId",
+    "correlationId",
+    "input",
+    "output",
+    "priority",
+    "variables",
+    "tasks",
+    "createdBy",
+    "createTime",
+    "status",
+    "updateTime",
+)
+_TASK_RUN = ("taskType", "taskId", "referenceTaskName", "retryCount", "taskDefName", "retriedTaskId", "reasonForIncompletion", "status")
+
+
+class Answered(NamedTuple):
+    """How a synchronous call ended."""
+
+    response_type: str
+    request_id: str
+    is_timed_out: bool
+
+    def about(self, target: Mapping[str, Any]) -> dict[str, Any]:
+        """``target``: the execution that was called."""
+        return {
+            "responseType": self.response_type,
+            "targetWorkflowId": target["workflowId"],
+            "targetWorkflowStatus": target["status"],
+            "signalTimeout": self.is_timed_out,
+            "requestId": self.request_id,
+        }
+
+
+def run_json(workflow: Mapping[str, Any], target: Mapping[str, Any], answered: Answered) -> dict[str, Any]:
+    """Conductor's SignalResponse about an execution, from its own JSON."""
+    return {**answered.about(target), **{name: workflow[name] for name in _RUN if name in workflow}}
+
+
+def task_run_json(task: Mapping[str, Any], workflow: Mapping[str, Any], target: Mapping[str, Any], answered: Answered) -> dict[str, Any]:
+    """Conductor's SignalResponse about a task of ``workflow``."""
     return {
-        "responseType": "TARGET_WORKFLOW",
-        "targetWorkflowId": body["workflowId"],
-        "targetWorkflowStatus": body["status"],
-        "signalTimeout": is_timed_out,
-        **{name: body[name] for name in kept if name in body},
-        **_present(requestId=request_id),
+        **answered.about(target),
+        **{name: task[name] for name in _TASK_RUN if name in task},
+        "workflowId": workflow["workflowId"],
+        "workflowType": workflow["workflowName"],
+        "input": task["inputData"],
+        "output": task["outputData"],
+        "variables": workflow["variables"],
+        "priority": workflow["priority"],
+        "tasks": workflow["tasks"],
+        "createTime": task["startTime"],
+        "updateTime": task["updateTime"],
+        **_present(correlationId=workflow.get("correlationId"), createdBy=task.get("workerId")),
     }
 
 
@@ -210,6 +242,29 @@ def summary_json(summary: Summary) -> dict[str, Any]:
             reasonForIncompletion=summary.reason,
             requestId=summary.request_id,
         ),
+    }
+
+
+def task_summary_json(task: TaskExecution, workflow: WorkflowExecution) -> dict[str, Any]:
+    """Conductor's TaskSummary. Input and output are left out, as those of executions are."""
+    waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
+    return {
+        "workflowId": workflow.workflow_id,
+        "workflowType": workflow.name,
+        "scheduledTime": _iso(task.scheduled_ms),
+        "startTime": _iso(task.started_ms),
+        "updateTime": _iso(task.updated_ms),
+        "endTime": _iso(task.ended_ms),
+        "status": task.status.value,
+        "executionTime": task.ended_ms - task.started_ms if task.ended_ms and task.started_ms else 0,
+        "queueWaitTime": max(task.started_ms - waited_from, 0) if task.started_ms else 0,
+        "taskDefName": task.name,
+        "taskType": task.task_type,
+        "input": "",
+        "output": "",
+        "taskId": task.task_id,
+        "workflowPriority": workflow.priority,
+        **_present(correlationId=workflow.correlation_id, reasonForIncompletion=task.reason, domain=task.domain),
     }
 
 

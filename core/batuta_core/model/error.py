@@ -109,6 +109,18 @@ class NamespaceNotServed(BatutaError):
     remedy = "Name a namespace of this stage, or add it to the stage's namespaces and deploy."
 
 
+class HandlerNotFound(BatutaError):
+    code = "event_handler_not_found"
+    http_status = 404
+    remedy = "Register the event handler in this namespace."
+
+
+class HandlerExists(BatutaError):
+    code = "event_handler_exists"
+    http_status = 409
+    remedy = "Use another name, or replace it with PUT."
+
+
 class DefinitionExists(BatutaError):
     code = "definition_exists"
     http_status = 409
@@ -143,6 +155,13 @@ class PayloadTooLarge(BatutaError):
     code = "payload_too_large"
     http_status = 413
     remedy = "Store the data elsewhere and pass a reference to it."
+
+
+class RecordTooLarge(PayloadTooLarge):
+    """What one decision would write does not fit into an item of the journal, whatever payloads leave it."""
+
+    code = "record_too_large"
+    remedy = "Fork fewer branches at once, give them smaller inputs, or fork workflows that fork again."
 
 
 class ExecutionTooLarge(BatutaError):

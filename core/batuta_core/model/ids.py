@@ -40,6 +40,11 @@ def workflow_id_of_key(namespace: str, workflow_name: str, idempotency_key: str,
     return _derived("key", namespace, workflow_name, idempotency_key, str(generation))
 
 
+def workflow_id_of_event(namespace: str, message_id: str, handler: str, action: int) -> str:
+    """The execution that an action of an event handler starts for a published event, the same however often that comes."""
+    return _derived("event", namespace, message_id, handler, str(action))
+
+
 def child_workflow_id(parent_workflow_id: str, record: int, purpose: str) -> str:
     """The execution that a record of ``parent_workflow_id`` starts for ``purpose``, the same at every repeat."""
     return _derived("child", parent_workflow_id, str(record), purpose)

@@ -47,7 +47,13 @@ def get_slot(source: Mapping[str, Any], slot: str) -> Any:
 
 
 def check_size(value: Any, what: str) -> None:
-    """Raises PayloadTooLarge when the JSON of ``value`` would pass ``PAYLOAD_MAX_BYTES``, without writing it.
+    """Raises PayloadTooLarge when the JSON of ``value`` would pass ``PAYLOAD_MAX_BYTES``, without writing it."""
+    if is_larger(value, PAYLOAD_MAX_BYTES):
+        raise PayloadTooLarge(f"{what} has more than {PAYLOAD_MAX_BYTES} bytes")
+
+
+def is_larger(value: Any, limit_bytes: int) -> bool:
+    """Whether the JSON of ``value`` would pass the limit, without writing it.
 
     Parts of a payload may be shared, so that few objects in memory can stand for gigabytes of text; counting stops at
     the limit. Counts characters, so text outside ASCII may be up to three times as many bytes.
@@ -66,5 +72,6 @@ def check_size(value: Any, what: str) -> None:
             stack.extend(item)
         else:
             size += 4
-        if size > PAYLOAD_MAX_BYTES:
-            raise PayloadTooLarge(f"{what} has more than {PAYLOAD_MAX_BYTES} bytes")
+        if size > limit_bytes:
+            return True
+    return False

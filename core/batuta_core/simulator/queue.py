@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from batuta_core.engine.ports import (
+    EVENT_RECEIVES,
     FUNCTION_VISIBILITY_S,
     MAX_RECEIVES,
     QUEUE_RETENTION_S,
@@ -63,6 +64,7 @@ class SimulatedQueues:
         self._is_fifo_kept = is_fifo_kept
         self._count = 0
         self.on_send: Callable[[str, Outgoing], None] | None = None
+        self.on_receive: Callable[[str, str], None] | None = None
         self.receives: Counter[str] = Counter()  # of each text, over all its copies
         self._queues: dict[str, _Queue] = {}
         self.task_dead_letters = resource_name(stage, "task-dead-letters")
@@ -71,10 +73,12 @@ class SimulatedQueues:
         self.inbox = resource_name(stage, "decider.fifo")
         self.timers = resource_name(stage, "timers")
         self.http = resource_name(stage, "http")
+        self.events = resource_name(stage, "events")
         for name, dead_letters in ((self.inbox, self.fifo_dead_letters), (self.timers, self.dead_letters)):
             self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S, MAX_RECEIVES, dead_letters)
         # Of a function that runs tasks: what it does not finish is given up, not given again (Lambda's asynchronous invocations).
         self._queues[self.http] = _Queue(self.http, FUNCTION_VISIBILITY_S, 1, self.task_dead_letters)
+        self._queues[self.events] = _Queue(self.events, FUNCTION_VISIBILITY_S, EVENT_RECEIVES, self.task_dead_letters)
         for name in (self.task_dead_letters, self.dead_letters, self.fifo_dead_letters):
             self._queues[name] = _Queue(name, FUNCTION_VISIBILITY_S)
 
@@ -112,6 +116,8 @@ class SimulatedQueues:
                 continue
             message.receives += 1
             self.receives[message.text] += 1
+            if self.on_receive is not None:
+                self.on_receive(queue, message.text)
             self._count += 1
             message.receipt = f"{message.message_id}/{self._count}"
             message.visible_ms = now_ms + found.visibility_s * 1000
@@ -158,7 +164,7 @@ class SimulatedQueues:
         return sorted(self._queues)
 
     def task_queues(self) -> list[str]:
-        own = (self.inbox, self.timers, self.http, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
+        own = (self.inbox, self.timers, self.http, self.events, self.dead_letters, self.fifo_dead_letters, self.task_dead_letters)
         return [name for name in self._queues if name not in own]
 
     def is_ready(self, queue: str) -> bool:

@@ -8,9 +8,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batuta_core.engine.ports import FarTimer, LogLine, PollData, Refused, Summary, SummaryPage, SummaryQuery
+from batuta_core.engine.ports import (
+    ANY_TASK,
+    NOTED_TASKS_MAX,
+    FarTimer,
+    GateOvertaken,
+    HandlerAction,
+    LogLine,
+    PollData,
+    Refused,
+    Summary,
+    SummaryPage,
+    SummaryQuery,
+)
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record, pack, unpack
@@ -164,13 +177,41 @@ class SimulatedFarTimers:
         return sorted(timer for timers in self._timers.values() for timer in timers)
 
 
+class SimulatedGates:
+    def __init__(self) -> None:
+        self._states: dict[GateId, bytes] = {}
+        self._lines: dict[GateId, set[str]] = defaultdict(set)
+
+    def read(self, gate: GateId) -> GateState:
+        return GateState.from_bytes(gate.namespace, self._states[gate]) if gate in self._states else GateState()
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        if self.read(gate).version != state.version - 1:
+            raise GateOvertaken(f"the gate {gate} was overtaken")
+        self._states[gate] = state.to_bytes()
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].update(entry.sort_key for entry in entries)
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        keys = sorted(key for key in self._lines[gate] if key > after)[:limit]
+        return [Entry.from_sort_key(gate.namespace, key) for key in keys]
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].difference_update(entry.sort_key for entry in entries)
+
+    def all(self) -> list[GateId]:
+        return list(self._states)
+
+
 class SimulatedDefinitions:
     def __init__(self) -> None:
         self._workflows: dict[tuple[str, str, int], str] = {}
         self._tasks: dict[tuple[str, str], str] = {}
         self._frozen: dict[tuple[str, str], str] = {}
+        self._handlers: dict[tuple[str, str], str] = {}
         self._polls: dict[tuple[str, str, str, str], PollData] = {}
-        self._names: dict[str, set[str]] = defaultdict(set)
+        self._names: dict[str, dict[str, set[str]]] = defaultdict(dict)
         self._revision: dict[str, int] = defaultdict(int)
 
     def revision(self, namespace: str) -> int:
@@ -193,11 +234,17 @@ class SimulatedDefinitions:
         keys = sorted(key for key in self._workflows if key[0] == namespace and (not name or key[1] == name))
         return [json.loads(self._workflows[key]) for key in keys]
 
-    def names(self, namespace: str) -> Sequence[str]:
-        return sorted({key[1] for key in self._workflows if key[0] == namespace} | self._names[namespace])
+    def names(self, namespace: str, task: str = "") -> Sequence[str]:
+        noted = self._names[namespace]
+        if task:
+            return sorted(name for name, tasks in noted.items() if not tasks.isdisjoint((task, ANY_TASK)))
+        return sorted({key[1] for key in self._workflows if key[0] == namespace} | noted.keys())
 
-    def note_name(self, namespace: str, name: str) -> None:
-        self._names[namespace].add(name)
+    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
+        found = self._names[namespace].setdefault(name, set())
+        found.update(tasks)
+        if len(found) > NOTED_TASKS_MAX or ANY_TASK in found:
+            self._names[namespace][name] = {ANY_TASK}
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool:
         self._revision[namespace] += 1
@@ -214,6 +261,19 @@ class SimulatedDefinitions:
     def delete_task(self, namespace: str, name: str) -> bool:
         self._revision[namespace] += 1
         return self._tasks.pop((namespace, name), None) is not None
+
+    def put_handler(self, namespace: str, handler: Mapping[str, Any], *, is_new: bool) -> bool:
+        if ((namespace, handler["name"]) in self._handlers) is is_new:
+            return False
+        self._handlers[namespace, handler["name"]] = json.dumps(handler)
+        return True
+
+    def delete_handler(self, namespace: str, name: str) -> bool:
+        return self._handlers.pop((namespace, name), None) is not None
+
+    def handlers(self, namespace: str, event: str | None = None) -> Sequence[Mapping[str, Any]]:
+        found = [json.loads(text) for key, text in sorted(self._handlers.items()) if key[0] == namespace]
+        return [handler for handler in found if event in (None, handler["event"])]
 
     def put_frozen(self, namespace: str, content_hash: str, definition: Mapping[str, Any]) -> None:
         self._frozen[namespace, content_hash] = json.dumps(definition)
@@ -241,3 +301,34 @@ class SimulatedLogs:
 
     def purge(self, execution: ExecutionId) -> None:
         self._lines.pop(execution, None)
+
+
+class SimulatedActions:
+    def __init__(self) -> None:
+        self._actions: dict[tuple[str, str, str, int], HandlerAction] = {}
+
+    def begin(self, action: HandlerAction) -> HandlerAction | None:
+        key = _key_of(action)
+        found = self._actions.get(key)
+        self._actions.setdefault(key, action)
+        return found
+
+    def end(self, action: HandlerAction) -> None:
+        self._actions[_key_of(action)] = action
+
+    def of_message(self, namespace: str, message_id: str) -> Sequence[HandlerAction]:
+        return [action for key, action in sorted(self._actions.items()) if key[:2] == (namespace, message_id)]
+
+
+def _key_of(action: HandlerAction) -> tuple[str, str, str, int]:
+    return (action.namespace, action.message_id, action.handler, action.index)
+
+
+class SimulatedSinks:
+    """``published``: (sink, message id, payload), repeats included."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, str, str]] = []
+
+    def publish(self, sink: str, message_id: str, payload: str) -> None:
+        self.published.append((sink, message_id, payload))

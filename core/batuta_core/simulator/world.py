@@ -19,10 +19,10 @@ from queue import SimpleQueue
 from random import Random
 from typing import Any, cast
 
-from batuta_core.engine import advance, dead_letters, timers
+from batuta_core.engine import advance, dead_letters, publish, timers
 from batuta_core.engine.catalog import Catalog
 from batuta_core.engine.fetch import Cache
-from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts
+from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts, Sinks
 from batuta_core.model import ids
 from batuta_core.model.error import Unavailable
 from batuta_core.model.names import ExecutionId
@@ -31,11 +31,14 @@ from batuta_core.model.token import Signer
 from batuta_core.simulator.faults import Crash, Fault, Faults, Hits, NoFaults
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
+    SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
+    SimulatedSinks,
     SimulatedSummaries,
 )
 
@@ -116,16 +119,20 @@ class World:
         self.queues = SimulatedQueues(stage, lambda: self.now_ms, self.random, is_fifo_kept=is_fifo_kept)
         self.journal = SimulatedJournal(on_append)
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.summaries = SimulatedSummaries()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()
+        self.actions = SimulatedActions()
+        self.sinks = SimulatedSinks()
         self.scripts = scripts or NoScripts()
         self.plain = Ports(
             stage=stage,
             journal=self.journal,
             queues=self.queues,
             far_timers=self.far_timers,
+            gates=self.gates,
             payloads=self.payloads,
             summaries=self.summaries,
             definitions=self.definitions,
@@ -135,11 +142,14 @@ class World:
             signer=Signer([b"the simulator's only key"]),
             catalog=Catalog(),
             cache=Cache(),
+            actions=self.actions,
             scripts=self.scripts,
             retention_s=retention_s,
             log=log or NullLog(),
         )
-        self.ports = replace(self.plain, **{name: cast(Any, _Port(self, name, getattr(self, name))) for name in _FAULTY})
+        faulty = {name: cast(Any, _Port(self, name, getattr(self, name))) for name in _FAULTY}
+        self.faulty_sinks: Sinks = faulty.pop("sinks")
+        self.ports = replace(self.plain, **faulty)
 
     # --- I/O, and what befalls it
 
@@ -213,6 +223,21 @@ class World:
         if self._error is not None:
             raise self._error
 
+    def run_to(self, moment_ms: int) -> None:
+        """Does all that can be done until ``moment_ms``, and leaves the clock there: in the caller's thread, one action after the other in
+        order, so no fault may make an actor wait. Raises what an action or ``on_step`` raises, but for crashes and throttles."""
+        self._end_ms = moment_ms
+        while True:
+            if ready := self._ready():
+                self._act(ready[0])
+            elif not self._jump():
+                break
+        self.now_ms = max(self.now_ms, moment_ms)
+
+    def next_ms(self) -> int | None:
+        """The next moment at which something is due by itself; None when there is none."""
+        return min(self._moments(), default=None)
+
     def _loop(self) -> None:
         try:
             while not self._is_closing:
@@ -254,11 +279,23 @@ class World:
         cache = self.plain.cache
         cache.graphs.clear()
         cache.records.clear()
+        cache.payloads.clear()
         cache.stored.clear()
+        cache.returned.clear()
         cache.is_cursor_begun = False
 
     def _jump(self) -> bool:
         """To the next moment at which something happens. False when there is none within the limit."""
+        far = self.far_timers.all()
+        moment = self.next_ms()
+        if moment is None or moment > self._end_ms:
+            return False
+        if far and moment - self.now_ms > 3600_000:  # the mover's idle runs in between, all at once
+            self.far_timers.set_cursor(min(moment // 60_000, far[0].minute))
+        self.now_ms = moment
+        return True
+
+    def _moments(self) -> list[int]:
         moments = [moment for moment in (self.queues.next_visible_ms(), *(due_ms for due_ms, _action in self.agenda)) if moment is not None]
         moments = [moment for moment in moments if moment > self.now_ms]
         if far := self.far_timers.all():
@@ -266,13 +303,7 @@ class World:
         moments.extend(parked.until_ms for parked in self._parked if parked.until_ms > self.now_ms)
         for source in self.wakers:
             moments.extend(moment for moment in source() if moment > self.now_ms)
-        moment = min(moments, default=None)
-        if moment is None or moment > self._end_ms:
-            return False
-        if far and moment - self.now_ms > 3600_000:  # the mover's idle runs in between, all at once
-            self.far_timers.set_cursor(min(moment // 60_000, far[0].minute))
-        self.now_ms = moment
-        return True
+        return moments
 
     def _ready(self) -> list[Action]:
         found = [action for source in self.sources for action in source()]
@@ -282,6 +313,7 @@ class World:
         for queue, name, handler in (
             (self.queues.inbox, "decider", lambda batch: advance.advance_batch(self.ports, batch)),
             (self.queues.timers, "timers", lambda batch: timers.fire(self.ports, batch)),
+            (self.queues.events, "events", lambda batch: publish.publish_batch(self.ports, self.faulty_sinks, batch)),
         ):
             if self.queues.is_ready(queue):
                 found.append(Action(name, functools.partial(self._feed, queue, handler)))
@@ -314,7 +346,7 @@ class World:
         timers.move_far_timers(self.ports)
 
 
-_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "scripts")
+_FAULTY = ("journal", "queues", "far_timers", "gates", "payloads", "summaries", "definitions", "logs", "actions", "sinks", "scripts")
 
 
 class _Clock:

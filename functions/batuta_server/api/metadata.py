@@ -15,6 +15,7 @@ from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, version_of
 from batuta_server.api.resolver import Resolver
 
+_DEFINITIONS_MAX = 5000  # in one registration: a body of two million empty ones would be refused one by one, for minutes
 _SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
 
 
@@ -108,7 +109,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/metadata/taskdefs/<name>", "DELETE")
     def delete_task(name: str) -> Response[str]:
-        if not ports.definitions.delete_task(current().namespace, name):
+        if not catalog.delete_task(ports, current().namespace, name):
             raise TaskDefinitionNotFound("No such task definition", name=name)
         return empty_response()
 
@@ -128,4 +129,6 @@ def _list(body: Any, when_empty: str) -> list[Any]:
     if not isinstance(body, list) or not body:
         problem = Problem("", when_empty if isinstance(body, list) else "must be a list")
         raise InvalidInput("Validation failed, check below errors for detail.", problems=[problem])
+    if len(body) > _DEFINITIONS_MAX:
+        raise InvalidInput(f"There are {len(body)} definitions, the limit is {_DEFINITIONS_MAX}: register fewer at a time.")
     return body

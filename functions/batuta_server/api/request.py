@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, quote
 
 from aws_lambda_powertools.event_handler import Response, content_types
 
+from batuta_core.engine.synchronous import ReturnStrategy
 from batuta_core.model.error import InvalidInput, NamespaceNotServed, PayloadTooLarge, Problem
 from batuta_core.model.ids import is_workflow_id, parse_task_id
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
@@ -127,6 +128,14 @@ def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_h
     _REQUEST.set(Request(check_namespace(namespace), _query(str(event.get("rawQueryString") or "")), _body(event)))
     safe = "/".join(quote(segment, safe="-._~") for segment in path.split("/"))
     return {**event, "rawPath": safe}
+
+
+def return_strategy() -> ReturnStrategy:
+    """What a synchronous call is to be answered with."""
+    text = current().text("returnStrategy", ReturnStrategy.TARGET_WORKFLOW)
+    if text not in ReturnStrategy.__members__:
+        raise _bad_query("returnStrategy", text, f"one of {', '.join(ReturnStrategy)}")
+    return ReturnStrategy(text)
 
 
 def name_of(segment: str) -> str:

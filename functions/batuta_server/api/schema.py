@@ -73,6 +73,23 @@ class StartWorkflowBody(Body):
         )
 
 
+class TaskMockBody(Body):
+    status: TaskStatus | None = TaskStatus.COMPLETED
+    output: Payload = None
+
+    def to_report(self) -> TaskReport:
+        if self.status not in REPORTED_STATUSES:
+            raise InvalidInput(f"A mock's status must be one of {', '.join(sorted(REPORTED_STATUSES))}, not {self.status}.")
+        return TaskReport(status=self.status, output=self.output or {})
+
+
+class WorkflowTestBody(StartWorkflowBody):
+    """``executionTime`` and ``queueWaitTime`` of a mock are ignored: no time passes."""
+
+    mocks: dict[str, list[TaskMockBody]] | None = Field(None, alias="taskRefToMockOutput")
+    children: dict[str, WorkflowTestBody] | None = Field(None, alias="subWorkflowTestRequest")
+
+
 class RerunBody(Body):
     """Without a task's id it runs again from the start. ``reRunFromWorkflowId`` says what the path says."""
 

@@ -6,16 +6,13 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import operate, query, requeue, wire
+from batuta_core.engine import operate, query, requeue, synchronous
 from batuta_core.engine import signal as signals
-from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.poll import poll
 from batuta_core.engine.ports import PollData, Ports
-from batuta_core.engine.wait import is_blocked, wait_until
 from batuta_core.model.error import InvalidInput, TaskNotFound
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.record import Record
-from batuta_server.api.request import current, empty_response, json_response, note, text_response
+from batuta_server.api.request import current, empty_response, json_response, note, return_strategy, text_response
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import TaskResultBody, read_body, reported_status
 
@@ -137,16 +134,13 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
     def signal_and_wait(workflow_id: str, status: str) -> Response[str]:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
-        timeout_ms = request.number("timeoutMillis", 5000)  # whatever can be refused comes before the signal
+        timeout_ms, strategy = request.number("timeoutMillis", 5000), return_strategy()  # what can be refused comes before the signal
         if _signal(execution, status) is None:
             raise TaskNotFound(f"Found no blocked task in workflow {workflow_id} to signal", workflow_id=workflow_id)
 
-        def is_reached(newest: Record) -> bool:
-            graph = graph_of(ports, execution.namespace, newest.head.definition)
-            return is_blocked(ports, execution, newest, (), graph.is_wait)
-
-        is_in_time = wait_until(ports, execution, is_reached, timeout_ms)
-        return json_response(wire.run_json(query.workflow_json(ports, execution), ports.ids.workflow_id(), is_timed_out=not is_in_time))
+        outcome = synchronous.wait_until_blocked(ports, execution, (), timeout_ms)
+        shown = synchronous.answer(ports, execution, outcome, strategy, ports.ids.workflow_id())
+        return json_response(shown) if shown else empty_response()
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
     def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:

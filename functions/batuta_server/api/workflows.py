@@ -8,18 +8,16 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import operate, query, search, wire
-from batuta_core.engine.fetch import graph_of
+from batuta_core.engine import operate, query, search, synchronous
 from batuta_core.engine.ports import Ports, SummaryQuery
 from batuta_core.engine.start import StartRequest, start
-from batuta_core.engine.wait import WAIT_MAX_MS, is_blocked, wait_until
-from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.engine.wait import WAIT_MAX_MS
+from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.record import Record
 from batuta_server.api.definitions import naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
-from batuta_server.api.request import current, empty_response, json_response, note, text_response, version_of
+from batuta_server.api.request import current, empty_response, json_response, note, return_strategy, text_response, version_of
 from batuta_server.api.resolver import Resolver
 from batuta_server.api.schema import StartWorkflowBody, read_body
 
@@ -34,30 +32,19 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         body = read_body(StartWorkflowBody, request.json())
         return text_response(_start(ports, body.to_request(request.namespace)))
 
-    @app.route("/api/workflow/search", "GET")
-    def search_workflows() -> Response[str]:
-        request = current()
-        if request.text("freeText") not in ("", "*"):
-            problem = Problem("freeText", "must be *", request.text("freeText")[:64])
-            raise InvalidInput(
-                "There is no free text search; narrow by workflowType, status, correlationId or startTime.", problems=[problem]
-            )
-        wanted = search.parse_query(request.text("query"), request.text("sort"))
-        total, page = search.find(ports, request.namespace, wanted, request.number("start", 0), request.number("size", 100))
-        return json_response({"totalHits": total, "results": [wire.summary_json(summary) for summary in page]})
-
     @app.route("/api/workflow/execute/<name>/<version>", "POST")
     def execute_workflow(name: str, version: str) -> Response[str]:
         number = version_of(version, ", 0 for the latest")
         request = current()
         wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S  # whatever can be refused comes before the start
+        strategy = return_strategy()
         body = read_body(StartWorkflowBody, request.json()).to_request(request.namespace)
         workflow_id = _start(ports, replace(body, name=name, version=number or None))
         execution = ExecutionId(request.namespace, workflow_id)
         refs = [ref.strip() for ref in request.text("waitUntilTaskRef").split(",") if ref.strip()]
-        is_reached = wait_until(ports, execution, _blocking(ports, execution, refs), min(wait_s * 1000, WAIT_MAX_MS))
-        shown = query.workflow_json(ports, execution)
-        return json_response(wire.run_json(shown, request.text("requestId") or ports.ids.workflow_id(), is_timed_out=not is_reached))
+        outcome = synchronous.wait_until_blocked(ports, execution, refs, min(wait_s * 1000, WAIT_MAX_MS))
+        shown = synchronous.answer(ports, execution, outcome, strategy, request.text("requestId") or ports.ids.workflow_id())
+        return json_response(shown) if shown else empty_response()
 
     @app.route("/api/workflow/running/<name>", "GET")
     def list_running(name: str) -> Response[str]:
@@ -70,8 +57,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/decide/<workflow_id>", "PUT")
     def decide(workflow_id: str) -> Response[str]:
-        operate.require_newest(ports, ExecutionId(current().namespace, workflow_id))
-        return empty_response()  # decisions need no push here: every execution has a message or a timer of its own
+        operate.look(ports, ExecutionId(current().namespace, workflow_id))  # decisions need no push: this is for deadlines alone
+        return empty_response()
 
     @app.route("/api/workflow/<name>/correlated/<correlation_id>", "GET")
     def list_correlated(name: str, correlation_id: str) -> Response[str]:
@@ -160,11 +147,3 @@ def _start(ports: Ports, request: StartRequest) -> str:
         workflow_id = start(request, ports, syntax_error)
     note(workflow_id=workflow_id)
     return workflow_id
-
-
-def _blocking(ports: Ports, execution: ExecutionId, refs: list[str]) -> Callable[[Record], bool]:
-    def is_reached(newest: Record) -> bool:
-        graph = graph_of(ports, execution.namespace, newest.head.definition)
-        return is_blocked(ports, execution, newest, refs, graph.is_wait)
-
-    return is_reached

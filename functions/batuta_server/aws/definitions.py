@@ -6,6 +6,7 @@ name. A change and the namespace's revision are one transaction, so who reads a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -14,10 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
-from batuta_core.engine.ports import Log, NullLog, PollData
+from batuta_core.engine.ports import ANY_TASK, NOTED_TASKS_MAX, Log, NullLog, PollData
 from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, DefinitionExists, InvalidInput, PayloadTooLarge, Problem, Unavailable
-from batuta_server.aws.dynamodb import Item, Table, binary, bytes_of, number, number_of, text, text_of
+from batuta_server.aws.dynamodb import ConditionFailed, Item, Table, binary, bytes_of, number, number_of, text, text_of
 from batuta_server.aws.errors import AwsError, to_batuta
 from batuta_server.aws.transport import Transport, pause_s
 
@@ -33,6 +34,8 @@ _POLL_EVERY_MS = 5000  # a worker polls many times a second; that it is there ne
 _POLLS_KEPT = 10_000
 
 _REVISION = "!revision"
+# Makes the item of a name, and leaves what it holds. An item with neither k nor t is of a version that noted no tasks.
+_KNOWN = {"UpdateExpression": "SET k = :k", "ExpressionAttributeValues": {":k": {"N": "1"}}}
 
 
 class DynamoDefinitions:
@@ -57,7 +60,8 @@ class DynamoDefinitions:
             for key, definition in named.items()
         ]
         names = [
-            {"Put": {"TableName": self._table.name, "Item": _key(namespace, _name_key(name))}} for name in {name: 0 for name, _ in named}
+            {"Update": {"TableName": self._table.name, "Key": _key(namespace, _name_key(name)), **_KNOWN}}
+            for name in {name: 0 for name, _ in named}
         ]
         refused = self._change(namespace, [*puts, *names])
         if refused is not None:
@@ -80,14 +84,32 @@ class DynamoDefinitions:
         found = self._all(namespace, f"w#{_quoted(name)}#" if name else "w#")
         return sorted(found, key=lambda definition: (definition["name"], definition["version"]))
 
-    def names(self, namespace: str) -> Sequence[str]:
+    def names(self, namespace: str, task: str = "") -> Sequence[str]:
         """Without those too long to be a key, which only inline definitions can have."""
-        pages = self._table.query(**_beginning(namespace, "n#"))
-        return sorted(_unquoted(text_of(item, "sk")[2:]) for page in pages for item in page)
+        found = (item for page in self._table.query(**_beginning(namespace, "n#")) for item in page)
+        return sorted(_unquoted(text_of(item, "sk")[2:]) for item in found if not task or _may_make(item, task))
 
-    def note_name(self, namespace: str, name: str) -> None:
-        if _fits(_name_key(name)):
-            self._table.call("PutItem", Item=_key(namespace, _name_key(name)))
+    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
+        """One read, and a write when there is something new. Not an UpdateItem: the decider has no right to it."""
+        if not _fits(_name_key(name)):
+            return
+        key = _key(namespace, _name_key(name))
+        for _ in range(_CONFLICTS_MAX):
+            item = self._table.get(key, is_consistent=True) or {}
+            noted = frozenset(item["t"]["SS"]) if "t" in item else frozenset()
+            found = noted | {_quoted(task) for task in tasks}
+            if len(found) > NOTED_TASKS_MAX or _quoted(ANY_TASK) in found:
+                found = frozenset((_quoted(ANY_TASK),))
+            if found == noted:
+                return
+            times = number_of(item, "r")
+            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(r)"}
+            if times:
+                condition = {"ConditionExpression": "r = :r", "ExpressionAttributeValues": {":r": number(times)}}
+            with contextlib.suppress(ConditionFailed):  # somebody noted other tasks meanwhile
+                self._table.call("PutItem", Item={**key, "t": {"SS": sorted(found)}, "r": number(times + 1)}, **condition)
+                return
+        raise Unavailable(f"{self._table.name}: what {name} runs was noted by {_CONFLICTS_MAX} others in a row")
 
     def delete_workflow(self, namespace: str, name: str, version: int) -> bool:
         return self._delete(namespace, _workflow_key(name, version))
@@ -115,6 +137,47 @@ class DynamoDefinitions:
 
     def delete_task(self, namespace: str, name: str) -> bool:
         return self._delete(namespace, _task_key(name))
+
+    # --- event handlers: an item by event, which holds it, and one by name, which says of which event it is
+
+    def put_handler(self, namespace: str, handler: Mapping[str, Any], *, is_new: bool) -> bool:
+        name, event = str(handler["name"]), str(handler["event"])
+        for _ in range(_CONFLICTS_MAX):
+            old = None if is_new else self._event_of(namespace, name)
+            if old is None and not is_new:
+                return False
+            pointer = {**_key(namespace, _handler_key(name)), "ev": text(_quoted(event))}
+            body = _item(namespace, _event_key(event, name), name, handler)  # first: it refuses a name that is too long
+            actions: list[dict[str, Any]] = [
+                {"Put": {"TableName": self._table.name, "Item": pointer, **_unchanged(old)}},
+                {"Put": {"TableName": self._table.name, "Item": body}},
+            ]
+            if old not in (None, event):
+                actions.append({"Delete": {"TableName": self._table.name, "Key": _key(namespace, _event_key(str(old), name))}})
+            if self._change(namespace, actions) is None:
+                return True
+            if is_new:
+                return False
+        raise Unavailable(f"{self._table.name}: {_CONFLICTS_MAX} changes of an event handler in a row were overtaken")
+
+    def delete_handler(self, namespace: str, name: str) -> bool:
+        for _ in range(_CONFLICTS_MAX):
+            old = self._event_of(namespace, name)
+            if old is None:
+                return False
+            keys = [(_handler_key(name), _unchanged(old)), (_event_key(old, name), {})]
+            actions = [{"Delete": {"TableName": self._table.name, "Key": _key(namespace, key), **condition}} for key, condition in keys]
+            if self._change(namespace, actions) is None:
+                return True
+        raise Unavailable(f"{self._table.name}: {_CONFLICTS_MAX} changes of an event handler in a row were overtaken")
+
+    def handlers(self, namespace: str, event: str | None = None) -> Sequence[Mapping[str, Any]]:
+        prefix = "e#" if event is None else f"e#{_quoted(event)}#"
+        return sorted(self._all(namespace, prefix), key=lambda handler: str(handler["name"])) if _fits(prefix) else []
+
+    def _event_of(self, namespace: str, name: str) -> str | None:
+        item = self._table.get(_key(namespace, _handler_key(name)), is_consistent=True) if _fits(_handler_key(name)) else None
+        return _unquoted(text_of(item, "ev")) if item else None
 
     # --- frozen definitions
 
@@ -217,6 +280,13 @@ def _chunks(actions: Sequence[Mapping[str, Any]]) -> list[int]:
     return sizes
 
 
+def _may_make(name: Item, task: str) -> bool:
+    """Whether executions of that name may have such a task. Of a name that was registered and never frozen there are none."""
+    if "t" in name:
+        return not {_quoted(task), _quoted(ANY_TASK)}.isdisjoint(name["t"]["SS"])
+    return "k" not in name
+
+
 # --- keys and bodies
 
 
@@ -238,6 +308,21 @@ def _name_key(name: str) -> str:
 
 def _task_key(name: str) -> str:
     return f"t#{_quoted(name)}"
+
+
+def _handler_key(name: str) -> str:
+    return f"h#{_quoted(name)}"
+
+
+def _event_key(event: str, name: str) -> str:
+    return f"e#{_quoted(event)}#{_quoted(name)}"
+
+
+def _unchanged(event: str | None) -> dict[str, Any]:
+    """The condition that a handler is still of that event; None: that there is none of its name."""
+    if event is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {"ConditionExpression": "ev = :ev", "ExpressionAttributeValues": {":ev": text(_quoted(event))}}
 
 
 def _fits(sort_key: str) -> bool:

@@ -12,8 +12,8 @@ from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
 from batuta_core.model.event import TaskEvent
 from batuta_core.model.message import InboxMessage
-from batuta_server.events import incoming_of
 from batuta_server.facts import facts_of
+from batuta_server.incoming import incoming_of
 
 Answer = dict[str, list[dict[str, str]]]
 

@@ -18,9 +18,9 @@ from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import TASK_INPUT_MAX_BYTES, InboxMessage, NotOurs, TaskMessage
 from batuta_core.model.payload import PayloadRef
-from batuta_server.events import incoming_of
 from batuta_server.http.egress import Egress
 from batuta_server.http.outcome import Outcome, outcome_of
+from batuta_server.incoming import incoming_of
 
 Answer = dict[str, list[dict[str, str]]]
 _BATCH_MAX = 10

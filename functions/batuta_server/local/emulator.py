@@ -88,7 +88,7 @@ class Emulator:
     """One running emulator. ``state`` is the folder in which it keeps what it holds over restarts."""
 
     def __init__(self, state: StateFolder | None = None, port: int = 0) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._keeps_state = state is not None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
@@ -113,7 +113,7 @@ class Emulator:
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise EmulatorFailed(f"the emulator ended with {self._process.returncode}:\n{self.printed()}")
-            if _answers(self.port):
+            if answers(self.port):
                 return
             time.sleep(0.02)
         printed = self.printed()  # stopping closes it
@@ -141,9 +141,10 @@ class Emulator:
         self._log.close()
 
 
-def _environment(port: int, state: Path | None) -> dict[str, str]:
+def base_environment(port: int) -> dict[str, str]:
+    """Nothing of this machine's AWS settings; only loopback is served."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
-    found = {
+    return {
         **kept,
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
@@ -152,18 +153,20 @@ def _environment(port: int, state: Path | None) -> dict[str, str]:
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
     }
-    if state is not None:
-        found.update(PERSIST_STATE="1", STATE_DIR=str(state), S3_PERSIST="1", S3_DATA_DIR=str(state / "s3"))
-    return found
 
 
-def _free_port() -> int:
+def _environment(port: int, state: Path | None) -> dict[str, str]:
+    kept = {} if state is None else {"PERSIST_STATE": "1", "STATE_DIR": str(state), "S3_PERSIST": "1", "S3_DATA_DIR": str(state / "s3")}
+    return {**base_environment(port), **kept}
+
+
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", "/_ministack/health")

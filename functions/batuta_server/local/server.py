@@ -21,7 +21,9 @@ from batuta_server import bootstrap, layout
 from batuta_server.api.handler import make_handler as make_api
 from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
+from batuta_server.aws.sinks import ANY, AwsSinks
 from batuta_server.decider.handler import make_handler as make_decider
+from batuta_server.events.handler import make_handler as make_events
 from batuta_server.http.egress import Egress
 from batuta_server.http.handler import make_handler as make_http
 from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
@@ -35,6 +37,7 @@ from batuta_server.timers.handler import make_handler as make_timers
 STAGE = "dev"
 _DECIDERS = 4  # threads; the emulator's own work is the limit
 _HTTP_THREADS = 4  # a slow request holds up its batch only
+_EVENT_THREADS = 2
 _LAST_BATCHES_S = 5.0
 _MINUTE_S = 60.0
 _SWEEP_S = 5.0  # a minute on AWS; who tries things out should not have to wait for it
@@ -127,6 +130,8 @@ class LocalServer:
         self.pumps.feed(resource_name(STAGE, "timers"), timers)
         http = make_http(ports.queues, resource_name(STAGE, "decider.fifo"), self._egress, self._log)
         self.pumps.feed(layout.HTTP_QUEUE.name(STAGE), http, threads=_HTTP_THREADS)
+        sinks = AwsSinks([ANY], REGION, ACCOUNT, self._transport.credentials, self.emulator.endpoint)
+        self.pumps.feed(layout.EVENTS_QUEUE.name(STAGE), make_events(ports, sinks), threads=_EVENT_THREADS)
         self.pumps.tick(timers, every_s=_MINUTE_S)
         self.pumps.tick(decider, every_s=_SWEEP_S)
         threading.Thread(target=front.run, daemon=True, name="front").start()

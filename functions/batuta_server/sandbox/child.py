@@ -1,7 +1,7 @@
 """The process that runs scripts: takes them from its standard input one by one, until somebody closes it or kills it.
 
-It can open no file, make no connection and start no process; it has an upper bound of memory, and ends itself when a script
-takes much longer than it may, should whoever started it be no more.
+It can open no file, make no connection and start no process, twice over: by limits, and by a filter of system calls where there is
+one. It has an upper bound of memory, and ends itself when a script takes much longer than it may, should whoever started it be no more.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import resource
 import signal
 import sys
 
-from batuta_server.sandbox import javascript, jq_query
+from batuta_server.sandbox import javascript, jq_query, syscalls
 from batuta_server.sandbox.failure import ScriptFailed
 from batuta_server.sandbox.limits import ERROR_MAX_CHARS, OUTPUT_MAX_BYTES, OWN_END_S, PROCESS_MAX_BYTES
 from batuta_server.sandbox.protocol import ERROR, LENGTH_BYTES, READY, VALUE, WORN
 
 
-def main() -> None:
+def main(*, has_filter: bool) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # nothing but answers may stand among the answers
     _warm_up()
+    if has_filter:
+        syscalls.restrict()
     _confine()
+    _warm_up()  # now rather than with a user's script: whether the filter lets them run here
     _send(answers, READY, b"")
     while request := _receive(0):
         signal.alarm(OWN_END_S)

@@ -76,6 +76,10 @@ _NOTHING = "null"  # what is thrown when there is no memory for an error, either
 
 def run(source: str, given: str, now_ms: int, seed: str) -> str:
     """The JSON of the last expression's value. ``given`` is JSON. Raises ScriptFailed."""
+    try:
+        source.encode()
+    except UnicodeEncodeError:  # the binding's own words name an address in memory
+        raise ScriptFailed("Error evaluating the script `it holds half a character (a lone surrogate)`") from None
     context = _quickjs.Context()
     context.set_memory_limit(HEAP_MAX_BYTES)
     context.set_max_stack_size(STACK_MAX_BYTES)

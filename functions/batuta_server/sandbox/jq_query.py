@@ -15,7 +15,8 @@ _CLOCK = re.compile(r"\b(?:now|localtime|gmtime|strflocaltime)\b")
 def run(query: str, given: str, now_ms: int) -> str:
     """The JSON list of all that ``query`` gives out. ``given`` is JSON. Raises ScriptFailed."""
     # As text, since values in Python would be rounded: jq keeps a number that it does not count with.
-    program = f"{query}\n| tojson"
+    # Two line breaks: a backslash at the end of a comment lets it go on in the next line.
+    program = f"{query}\n\n| tojson"
     if _CLOCK.search(query):
         program = f"def now: {now_ms / 1000!r} + 0;\n{program}"
     try:

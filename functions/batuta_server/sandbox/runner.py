@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batuta_core.decider.known import Language, Script, ScriptResult
 from batuta_core.model.error import Unavailable
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from batuta_server.sandbox.process import Ended, Process
 
 _IDLE_MAX = 4
-_LONG = 2**63  # Java's long begins and ends there; what JavaScript prints beyond it was no whole number
 _WHAT = {Language.JAVASCRIPT: "Script", Language.JQ: "jq expression"}
 
 
@@ -87,17 +85,12 @@ def _of_ended(script: Script, ended: Ended) -> ScriptResult:
 
 
 def _result(script: Script, kind: bytes, text: bytes) -> ScriptResult:
+    from batuta_server.sandbox.value import NoValue, value_of  # likewise
+
     said = text.decode("utf-8", "surrogatepass")
     if kind != protocol.VALUE:
         return ScriptResult(error=said)
     try:
-        return ScriptResult(json.loads(said, parse_int=_whole))
-    except (ValueError, RecursionError):
-        return ScriptResult(error=f"{_WHAT[script.language]} has a value that cannot be read")
-
-
-def _whole(digits: str) -> Any:
-    if len(digits) > 400:
-        return float(digits)
-    number = int(digits)
-    return number if -_LONG <= number < _LONG else float(digits)
+        return ScriptResult(value_of(said))
+    except NoValue as error:
+        return ScriptResult(error=str(error))

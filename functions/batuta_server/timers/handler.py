@@ -9,8 +9,8 @@ from typing import Any
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.timers import fire, move_far_timers
 from batuta_core.model.message import TimerMessage
-from batuta_server.events import incoming_of
 from batuta_server.facts import facts_of
+from batuta_server.incoming import incoming_of
 
 Answer = dict[str, list[dict[str, str]]]
 

@@ -34,7 +34,8 @@ class _Entry(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """``tries_max`` 0: for as long as the process lives. A batch holds at most ten entries and 256 KB."""
+    """``tries_max`` 0: for as long as the process lives. A batch holds at most ten entries and 256 KB. While ``expects_more`` says no,
+    nothing is worth waiting for and an entry goes at once."""
 
     def __init__(
         self,
@@ -44,12 +45,14 @@ class Batcher(Generic[T]):
         *,
         size_of: Callable[[T], int] = lambda _item: 0,
         tries_max: int = 0,
+        expects_more: Callable[[], bool] = lambda: True,
     ) -> None:
         self._what = what
         self._send = send
         self._timing = timing
         self._size_of = size_of
         self._tries_max = tries_max
+        self._expects_more = expects_more
         self._waiting: list[_Entry[T]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -59,7 +62,8 @@ class Batcher(Generic[T]):
         loop = asyncio.get_running_loop()
         entry = _Entry(item, self._size_of(item), loop.create_future())
         self._waiting.append(entry)
-        if len(self._waiting) >= BATCH_MAX or sum(waiting.size_bytes for waiting in self._waiting) >= MESSAGE_MAX_BYTES:
+        is_full = len(self._waiting) >= BATCH_MAX or sum(waiting.size_bytes for waiting in self._waiting) >= MESSAGE_MAX_BYTES
+        if is_full or not self._expects_more():
             self._flush()
         elif self._timer is None:
             self._timer = loop.call_later(self._timing.linger_s, self._flush)

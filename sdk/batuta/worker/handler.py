@@ -59,6 +59,11 @@ class TaskHandler:
         self._errands: set[asyncio.Task[None]] = set()  # deletions and hand-backs
         self._is_handing_back = False
 
+    @property
+    def has_running(self) -> bool:
+        """Whether a task is in hand whose outcome is not on its way yet."""
+        return any(not held.is_ending for held in self.held.values())
+
     # --- what the intake asks for
 
     def is_new(self, message: TaskMessage) -> bool:
@@ -102,6 +107,14 @@ class TaskHandler:
 
     def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
+
+    def send_back(self, message: TaskMessage, queue: str, received: Received) -> None:
+        """Into line: this worker does not begin it."""
+        self._start(self._errands, self._send_back(message, queue, received))
+
+    async def _send_back(self, message: TaskMessage, queue: str, received: Received) -> None:
+        if await self._parts.back.tell_gone(message):
+            await self._delete(queue, received.receipt)
 
     def let_wait(self, envelope: TaskEnvelope, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.let_wait(envelope, queue, received.receipt))

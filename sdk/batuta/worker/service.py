@@ -138,7 +138,8 @@ class Service:
         plan, timing = self._plan, self._plan.timing
         ask = self._ask if plan.transport is not None else None
         runner = Runner(DaemonPool("batuta-task", plan.max_in_progress), plan.application)
-        reporter = Reporter(self._batcher("results", self._send, size_of=_size_of), timing, plan.worker_id, ask)
+        results = Batcher("results", self._send, timing, size_of=_size_of, expects_more=lambda: handler.has_running)
+        reporter = Reporter(results, timing, plan.worker_id, ask)
         handler = TaskHandler(
             Parts(
                 reporter=reporter,
@@ -230,17 +231,8 @@ class Service:
             def delete(receipts: Sequence[str]) -> Awaitable[Sequence[Failure]]:
                 return self._in(self._io, self._plan.queues.delete, queue, receipts)
 
-            self._deleters[queue] = self._batcher("deletions", delete, tries_max=_DELETE_TRIES_MAX)
+            self._deleters[queue] = Batcher("deletions", delete, self._plan.timing, tries_max=_DELETE_TRIES_MAX)
         return self._deleters[queue]
-
-    def _batcher(
-        self,
-        what: str,
-        send: Callable[[Sequence[T]], Awaitable[Sequence[Failure]]],
-        size_of: Callable[[T], int] = lambda _item: 0,
-        tries_max: int = 0,
-    ) -> Batcher[T]:
-        return Batcher(what, send, self._plan.timing, size_of=size_of, tries_max=tries_max)
 
 
 def _shown(offers: Sequence[Offer]) -> str:

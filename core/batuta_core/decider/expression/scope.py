@@ -19,8 +19,8 @@ class Scope(Protocol):
         ``key``: nothing else of it is read, so the rest need not be there.
         """
 
-    def document(self, root: str) -> Mapping[str, Any] | None:
-        """All fields of a root, for the rare path that does not begin with a plain field."""
+    def document(self, root: str) -> Any:
+        """All of a root, for the path that does not begin with a plain field: its fields, or what else it is; None when it is not there."""
 
     def task_id(self) -> str | None:
         """The task being made; None where none is: ``${CPEWF_TASK_ID}`` then stays as it is."""
@@ -31,7 +31,7 @@ def read_need(scope: Scope, need: Need) -> Any:
     if name is not None:
         return scope.field(root, name)
     document = scope.document(root)
-    return None if document is None else dict(document)
+    return dict(document) if isinstance(document, Mapping) else document
 
 
 def read_document(scope: Scope, needs: Iterable[Need]) -> dict[str, Any]:
@@ -39,6 +39,10 @@ def read_document(scope: Scope, needs: Iterable[Need]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for need in needs:
         value = read_need(scope, need)
-        if value is not None:
+        if value is None:
+            continue
+        if need[1] is None and not isinstance(value, Mapping):
+            found[need[0]] = value
+        else:
             found.setdefault(need[0], {}).update(value if need[1] is None else {need[1]: value})
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import outcome
+from batuta_core.decider import outcome, view
 from batuta_core.decider.forked import input_of, roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.execution import TaskExecution, TaskStatus
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from batuta_core.decider.step import Step
     from batuta_core.model.event import TaskPlace
     from batuta_core.model.record import OpenTask
+
+
+# A join of more shows nothing when it is cut short: an execution's end must not cost what the join would have.
+SHOWN_MAX = 200
 
 
 class Join(TaskType):
@@ -52,6 +56,34 @@ class Join(TaskType):
             return False
         _finish(step, node, task, step.tasks(over))
         return True
+
+    def cut_short(self, step: Step, node: Node, task: OpenTask) -> dict[str, Any]:
+        """The outputs that it had seen when the last record was written: with a sub-workflow's task, also that of an open one."""
+        if task.place.record == step.draft.seq:
+            return {}
+        refs: Sequence[str] = node.task["joinOn"] if task.fork is None else _forked_refs(step, task.fork)
+        if len(refs) > SHOWN_MAX:
+            return {}
+        places = {ref: place for ref in refs if (place := _output_before(step, task, ref))}
+        step.reader.require(frozenset(record for _number, record, _shown in places.values()))
+        found = {shown: view.output_in(step.reader.record(record), number) for number, record, shown in places.values()}
+        return {shown: whole for shown, output in found.items() if (whole := step.reader.payload(output))}
+
+
+def _output_before(step: Step, join: OpenTask, ref: str) -> tuple[int, int, str] | None:
+    """The number, the record and the name of what ``ref`` had reported before this record; in a loop, in the join's iteration."""
+    shown = f"{ref}__{join.iteration}" if join.iteration else ref
+    if open_ := step.before.open.get(ref):
+        return (open_.number, open_.output_record, shown) if open_.output_record and open_.iteration == join.iteration else None
+    ended = step.before.ended.get(ref)
+    is_of_now = ended is not None and ended.number > _loop_began(step, join)
+    return (ended.number, ended.output_record, shown) if ended is not None and is_of_now and ended.output_record else None
+
+
+def _loop_began(step: Step, join: OpenTask) -> int:
+    """How many tasks there were before the iteration of the loop around ``join``; 0 where there is none."""
+    loop = step.node_of(join).loop
+    return step.before.open[loop].since if loop and loop in step.before.open else 0
 
 
 def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from batuta_core.model.error import Problem, UnsupportedTaskType
+from batuta_core.model.execution import TaskStatus
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -25,6 +27,8 @@ class TaskType:
     is_worker: ClassVar[bool] = False  # a worker runs it: it has a task queue
     is_named_late: ClassVar[bool] = False  # which queue that is, only its input says
     system_queue: ClassVar[str] = ""  # a function of ours runs it: the stage's queue that feeds the function; empty: none does
+    is_repeatable: ClassVar[bool] = False  # such a function may run an attempt again: what it does twice has the effect of once
+    is_told_domains: ClassVar[bool] = False  # its message says to which domains the execution's tasks go
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
     is_supported: ClassVar[bool] = False  # it can be run; else only registered
@@ -32,6 +36,7 @@ class TaskType:
     is_loop: ClassVar[bool] = False  # what is inside of it is run again and again
     is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
     is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
+    limit_late_ms: ClassVar[int] = 0  # how much later than due such limits are looked at, unless somebody asks
     runs_child: ClassVar[bool] = False  # what runs for it ends with it
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
@@ -77,6 +82,10 @@ class TaskType:
         chance nothing is left that could end; a task that goes on waiting then would wait for ever."""
         return False
 
+    def cut_short(self, step: Step, node: Node, task: OpenTask) -> Mapping[str, Any]:
+        """What an open task of this type shows more when the execution ends before it does."""
+        return {}
+
     def enqueue_attempt(self, step: Step, node: Node, task: OpenTask) -> OpenTask:
         """Has another attempt, which is not yet open, run when its time has come (``OpenTask.due_ms``; 0: now)."""
         return step.enqueue(task)
@@ -91,4 +100,7 @@ class TaskType:
 
     def deliver(self, step: Step, node: Node, task: OpenTask) -> None:
         """The task's message is due: its delay was too long for SQS, or it gets too old."""
+        if task.gate and task.sent_ms and task.status is TaskStatus.SCHEDULED:  # it stands in line anew, or anew has a permit
+            step.return_permit(task)
+            task = replace(task, sends=task.sends + 1)
         step.keep(node, step.enqueue(task))

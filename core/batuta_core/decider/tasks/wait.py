@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
+from batuta_core.decider.timeout import LOOK_MS
 from batuta_core.model.error import Problem
 from batuta_core.model.execution import TaskStatus
 
@@ -54,6 +56,8 @@ class Wait(TaskType):
     name = "WAIT"
     has_input_template = False
     is_supported = True
+    is_limited = True
+    limit_late_ms = LOOK_MS
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         duration, until = duration_and_until(task["inputParameters"])
@@ -67,30 +71,43 @@ class Wait(TaskType):
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = step.inputs(node, hidden)
-        duration, until = duration_and_until(task_input)
-        if duration and until:
-            outcome.local_task_failed(step, node, task_input, TaskStatus.FAILED_WITH_TERMINAL_ERROR, BOTH_GIVEN)
-            return
-        due_ms: int | None = 0  # neither: until somebody ends it
-        if duration:
-            length_ms = parse_duration_ms(duration)
-            due_ms = None if length_ms is None else step.now_ms + length_ms
-            refusal = f"Not valid duration: {duration[:_SHOWN_CHARS]}"
-        elif until:
-            due_ms = parse_until_ms(until)
-            refusal = f"Invalid/Unsupported Wait Until format.  Provided: {until[:_SHOWN_CHARS]}"
+        due_ms, refusal = _due_ms(task_input, step.now_ms)
         if due_ms is None:
             outcome.local_task_failed(step, node, task_input, TaskStatus.FAILED_WITH_TERMINAL_ERROR, refusal)
-        elif (duration or until) and due_ms <= step.now_ms:
+        elif 0 < due_ms <= step.now_ms:
             step.local_task(node, TaskStatus.COMPLETED, task_input, {})
             step.go_to(node.next)
         else:
             task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms, due_ms=due_ms)
             step.open_task(node, task, task_input)
 
+    def again(self, step: Step, node: Node, failed: OpenTask, attempt: OpenTask, extra: Mapping[str, Any]) -> None:
+        """It waits anew, from the end of the retry's delay on."""
+        task_input = step.old_input(failed.number, failed.place) if step.is_beside(node) else step.inputs(node)
+        now_ms = step.now_ms
+        due_ms, refusal = _due_ms(task_input, max(now_ms, attempt.due_ms))
+        at_ms = max(due_ms, now_ms + 1) if due_ms else 0  # later than the timer that may have led here
+        task = replace(attempt, status=TaskStatus.IN_PROGRESS, started_ms=now_ms, updated_ms=now_ms, due_ms=at_ms, callback_s=0)
+        task = step.open_task(node, task, task_input, extra)
+        if due_ms is None:
+            outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=refusal)
+
     def on_due(self, step: Step, node: Node, task: OpenTask) -> None:
         step.close_task(task, TaskStatus.COMPLETED)
         step.go_to(node.next)
+
+
+def _due_ms(task_input: Mapping[str, Any], from_ms: int) -> tuple[int | None, str]:
+    """When a WAIT that begins at ``from_ms`` ends by itself; 0: when somebody ends it; None: it cannot be read, and why."""
+    duration, until = duration_and_until(task_input)
+    if duration and until:
+        return None, BOTH_GIVEN
+    if duration:
+        length_ms = parse_duration_ms(duration)
+        return None if length_ms is None else from_ms + length_ms, f"Not valid duration: {duration[:_SHOWN_CHARS]}"
+    if until:
+        return parse_until_ms(until), f"Invalid/Unsupported Wait Until format.  Provided: {until[:_SHOWN_CHARS]}"
+    return 0, ""
 
 
 def duration_and_until(inputs: Mapping[str, Any]) -> tuple[str, str]:

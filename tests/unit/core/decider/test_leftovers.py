@@ -186,15 +186,10 @@ def broken_beside(fails: list[bool]) -> Play:
     return Play(*fork([inline("a", "broken")], [simple("b")]), simple("after"), scripts=scripts)
 
 
-def test_a_retry_begins_what_a_failure_kept_from_beginning() -> None:
-    fails = [True]
-    play = broken_beside(fails)
-    assert (play.status, [begin.ref for begin in play.head.todo]) == ("FAILED", ["b", "j"])
-    fails.clear()
-    play.decide(WorkflowRetried(op="r"))
-    assert (play.enqueued, set(play.head.open), play.head.todo) == (["b"], {"b", "j"}, ())
-    play.update("b")
-    assert play.enqueued == ["after"]
+def test_a_fork_begins_all_its_branches_before_a_local_task_ends_the_execution() -> None:
+    play = broken_beside([True])
+    assert (play.status, play.head.todo, play.enqueued) == ("FAILED", (), [])
+    assert play.shape == [("f", "COMPLETED"), ("a", "FAILED_WITH_TERMINAL_ERROR"), ("b", "CANCELED"), ("j", "CANCELED")]
 
 
 def test_a_restart_begins_nothing_twice() -> None:

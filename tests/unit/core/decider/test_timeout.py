@@ -8,8 +8,8 @@ import pytest
 from tests.unit.core.decider.play import BEGIN_MS, Play, simple
 
 from batuta_core.decider.compile import Node
-from batuta_core.decider.timeout import DELAY_MAX_MS, LATE_ATTEMPT_MS, LEASE_MS, RESEND_MS, Deadline, deadlines, earliest, missed
-from batuta_core.model.event import TaskPlace
+from batuta_core.decider.timeout import DELAY_MAX_MS, LATE_ATTEMPT_MS, LEASE_MS, LOOK_MS, RESEND_MS, Deadline, deadlines, earliest, missed
+from batuta_core.model.event import NO_TIMER, TaskPlace, TimerFired
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.record import OpenTask
 
@@ -84,10 +84,44 @@ def test_an_attempt_that_begins_behind_the_total_budget_gets_a_moment() -> None:
     assert seen(late, node(totalTimeoutSeconds=5))[Deadline.TOTAL] == 9000 + LATE_ATTEMPT_MS
 
 
-def test_limits_for_workers_are_none_for_a_wait_of_that_name() -> None:
-    limits: dict[str, Any] = {"timeoutSeconds": 1, "responseTimeoutSeconds": 1, "totalTimeoutSeconds": 1}
-    assert earliest(held(), node("WAIT", **limits)) == 0
-    assert seen(held(due_ms=T + 60_000), node("WAIT", **limits)) == {Deadline.DUE: 60_000}
+@pytest.mark.parametrize("kind", ["WAIT", "HUMAN"])
+def test_limits_of_what_no_worker_runs_are_looked_at_when_conductor_looks_or_somebody_asks(kind: str) -> None:
+    of = node(kind, timeoutSeconds=2, responseTimeoutSeconds=1, totalTimeoutSeconds=5)
+    assert seen(held(), of) == {Deadline.TASK: 2010 + LOOK_MS, Deadline.TOTAL: 5000 + LOOK_MS}
+    assert seen(held(due_ms=T + 60_000), of)[Deadline.DUE] == 60_000
+    assert missed(held(), of, T + 2010) == []
+    assert missed(held(), of, T + 2010, is_asked=True) == [Deadline.TASK]
+
+
+def wait(**limits: Any) -> Play:
+    definition = {"name": "w", "responseTimeoutSeconds": 1, "timeoutSeconds": 2, "retryDelaySeconds": 3, **limits}
+    return Play({**simple("w"), "type": "WAIT", "inputParameters": {"duration": "20s"}}, task_definitions=[definition])
+
+
+def test_a_wait_that_is_over_its_limit_ends_the_execution_when_somebody_asks() -> None:
+    play = wait(timeoutPolicy="TIME_OUT_WF", retryCount=0)
+    play.now_ms += 1999
+    assert play.decide(TimerFired(timer=NO_TIMER, due_ms=play.now_ms)) is None
+    play.now_ms += 1
+    play.decide(TimerFired(timer=NO_TIMER, due_ms=play.now_ms))
+    assert (play.status, play.shape) == ("TIMED_OUT", [("w", "TIMED_OUT")])
+
+
+def test_a_wait_that_is_over_its_limit_is_retried_without_a_worker() -> None:
+    play = wait(timeoutPolicy="RETRY", retryCount=1, timeoutSeconds=2)
+    play.now_ms += 2000
+    play.decide(TimerFired(timer=NO_TIMER, due_ms=play.now_ms))
+    assert (play.shape, play.enqueued) == ([("w", "TIMED_OUT"), ("w", "IN_PROGRESS")], [])
+    assert play.open("w").due_ms == play.now_ms + 3000 + 20_000
+    play.fire()  # that of the first attempt
+    play.fire()
+    assert (play.status, play.shape[-1]) == ("COMPLETED", ("w", "COMPLETED"))
+
+
+def test_a_person_is_asked_again_without_a_worker() -> None:
+    play = Play({**simple("h"), "type": "HUMAN"}, task_definitions=[{"name": "h", "retryCount": 1}])
+    play.fail("h")
+    assert (play.shape, play.enqueued, play.open("h").due_ms) == ([("h", "FAILED"), ("h", "IN_PROGRESS")], [], 0)
 
 
 def test_a_deadline_is_passed_at_its_very_millisecond() -> None:

@@ -14,7 +14,6 @@ from batuta_core.model.error import (
     ExecutionExists,
     InvalidInput,
     PayloadTooLarge,
-    UnsupportedTaskType,
     WorkflowDefinitionNotFound,
 )
 from batuta_core.model.execution import TaskStatus
@@ -118,7 +117,6 @@ def test_an_inline_definition_is_started_without_being_registered(server: Server
 @pytest.mark.parametrize(
     ("definition", "error"),
     [
-        ({"name": "i", "tasks": [{"name": "h", "taskReferenceName": "h", "type": "EVENT", "sink": "conductor"}]}, UnsupportedTaskType),
         ({"name": "i", "tasks": []}, InvalidInput),
         ({"name": "i", "tasks": [simple("a"), simple("a")]}, InvalidInput),
         ({"name": "i", "tasks": [{"type": "SIMPLE", "name": "a"}]}, InvalidInput),

@@ -8,8 +8,9 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import operate, operations, query
+from batuta_core.engine.export import Export, export
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.replay import Export, export, replay
+from batuta_core.engine.replay import replay
 from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.lost_paths import lost_paths
 
 from batuta_core.model.definition import (
     RetryLogic,
@@ -78,30 +79,6 @@ def answer(normalize: Callable[[Any], Json], data: Any) -> Json | InvalidInput:
 
 
 # --- the public definitions
-
-
-def lost_paths(sent: Any, back: Any, path: str) -> Iterator[str]:
-    """Where what came back differs from what was sent. More may come back; what is empty, zero or null may stay away."""
-    if isinstance(sent, dict) and isinstance(back, dict):
-        for key, value in sent.items():
-            if key in back:
-                yield from lost_paths(value, back[key], f"{path}.{key}")
-            elif value not in (None, [], {}, "", 0, False):
-                yield f"{path}.{key}"
-    elif isinstance(sent, list) and isinstance(back, list):
-        if len(sent) != len(back):
-            yield f"{path}.length"
-        for index, (one, other) in enumerate(zip(sent, back, strict=False)):
-            yield from lost_paths(one, other, f"{path}[{index}]")
-    elif is_number(sent) and is_number(back):
-        if sent != back:
-            yield path
-    elif type(sent) is not type(back) or sent != back:
-        yield path
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def test_every_public_definition_loses_exactly_what_conductor_loses(shared: Path, corpus: list[Json]) -> None:

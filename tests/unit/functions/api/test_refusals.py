@@ -32,6 +32,8 @@ INVALID, NO_WORKFLOW, NO_TASK = (400, "invalid_input"), (404, "workflow_not_foun
 NO_DEFINITION, NO_TASK_DEFINITION = (404, "workflow_definition_not_found"), (404, "task_definition_not_found")
 NO_WORKFLOW_SAYS = f"No such workflow found by id: {UNKNOWN}"
 
+HANDLER = {"name": "heard", "event": "e", "actions": [{"action": "start_workflow", "start_workflow": {"name": "order"}}]}
+
 CASES = [
     Case("POST", "/api/metadata/workflow", {"name": "x", "tasks": []}, *INVALID, "tasks"),
     Case("POST", "/api/metadata/workflow", [], *INVALID, ""),
@@ -56,6 +58,15 @@ CASES = [
     Case("PUT", "/api/metadata/taskdefs", [{"name": "x"}], *INVALID, ""),
     Case("GET", "/api/metadata/taskdefs/nobody", None, *NO_TASK_DEFINITION, "No such taskType found by name: nobody"),
     Case("DELETE", "/api/metadata/taskdefs/nobody", None, *NO_TASK_DEFINITION, "No such task definition"),
+    Case("POST", "/api/workflow/test", {"name": "nobody"}, *NO_DEFINITION, "No such workflow defined. name=nobody"),
+    Case(
+        "POST",
+        "/api/workflow/test",
+        {"name": "order", "taskRefToMockOutput": {"a": [{"status": "SCHEDULED"}]}},
+        *INVALID,
+        "A mock's status",
+    ),
+    Case("POST", "/api/workflow/test", {"name": "order", "taskRefToMockOutput": {"a": {}}}, *INVALID, "taskRefToMockOutput.a"),
     Case("POST", "/api/workflow", {"name": "nobody"}, *NO_DEFINITION, "No such workflow defined. name=nobody, version=null"),
     Case("POST", "/api/workflow", {"name": "order", "version": 9}, *NO_DEFINITION, "version=9"),
     Case("POST", "/api/workflow", {}, *INVALID, "Workflow name cannot be null or empty"),
@@ -71,12 +82,17 @@ CASES = [
     Case("POST", "/api/workflow", {"name": "x", "workflowDef": {"name": "x", "tasks": 1}}, *INVALID, "tasks"),
     Case("POST", "/api/workflow/order/correlated", {"a": 1}, 400, "invalid_input", "list of correlation ids"),
     Case("POST", "/api/workflow/order/correlated", ["x"] * 101, 400, "invalid_input", "the limit is 100"),
-    Case("POST", "/api/workflow", {"name": "sinks"}, 400, "unsupported_task_type", "EVENT"),
+    Case("POST", "/api/event", {"name": "h"}, *INVALID, "Missing event location"),
+    Case("POST", "/api/event", HANDLER, 409, "event_handler_exists", "EventHandler with name heard already exists!"),
+    Case("PUT", "/api/event", {**HANDLER, "name": "nobody"}, 404, "event_handler_not_found", "EventHandler with name nobody not found!"),
+    Case("DELETE", "/api/event/nobody", None, 404, "event_handler_not_found", "EventHandler with name nobody not found!"),
+    Case("GET", "/api/event/conductor?activeOnly=x", None, *INVALID, "activeOnly"),
     Case("POST", "/api/workflow", {"name": "order", "input": {"x": "y" * 5_500_000}}, 413, "payload_too_large", "the input has"),
     Case("POST", "/api/workflow/execute/nobody/1", {}, *NO_DEFINITION, "name=nobody"),
     Case("POST", "/api/workflow/execute/order/one", {}, *INVALID, "0 for the latest"),
     Case("POST", "/api/workflow/execute/order/%C2%B2", {}, *INVALID, "is not a version"),
     Case("POST", "/api/workflow/execute/order/1?waitForSeconds=long", {}, *INVALID, "waitForSeconds"),
+    Case("POST", "/api/workflow/execute/order/1?returnStrategy=ALL", {}, *INVALID, "returnStrategy"),
     Case("POST", "/api/workflow/nobody", {}, *NO_DEFINITION, "name=nobody"),
     Case("POST", "/api/workflow/order", [], *INVALID, "it must be a JSON object"),
     Case("POST", "/api/workflow/order?priority=x", {}, *INVALID, "priority"),
@@ -87,12 +103,33 @@ CASES = [
     Case("GET", "/api/workflow/search?size=-1", None, *INVALID, "must not be negative"),
     Case("GET", "/api/workflow/search?size=5001", None, *INVALID, "more than 5000"),
     Case("GET", "/api/workflow/search?size=all", None, *INVALID, "size"),
+    Case("GET", "/api/workflow/search-v2?freeText=parcel", None, *INVALID, "no free text search"),
+    Case("GET", "/api/workflow/search-v2?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
+    Case("GET", "/api/workflow/search-v2?size=5001", None, *INVALID, "more than 5000"),
+    Case("GET", "/api/workflow/search-by-tasks?freeText=parcel", None, *INVALID, "no free text search"),
+    Case("GET", "/api/workflow/search-by-tasks?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
+    Case("GET", "/api/workflow/search-by-tasks?size=5001", None, *INVALID, "more than 5000"),
+    Case("GET", "/api/workflow/search-by-tasks-v2?freeText=parcel", None, *INVALID, "no free text search"),
+    Case("GET", "/api/workflow/search-by-tasks-v2?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
+    Case("GET", "/api/workflow/search-by-tasks-v2?size=5001", None, *INVALID, "more than 5000"),
+    Case("GET", "/api/tasks/search?freeText=parcel", None, *INVALID, "no free text search"),
+    Case("GET", "/api/tasks/search?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
+    Case("GET", "/api/tasks/search?size=5001", None, *INVALID, "more than 5000"),
+    Case("GET", "/api/tasks/search-v2?freeText=parcel", None, *INVALID, "no free text search"),
+    Case("GET", "/api/tasks/search-v2?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
+    Case("GET", "/api/tasks/search-v2?size=5001", None, *INVALID, "more than 5000"),
+    Case("GET", "/api/tasks/search?query=updateTime%3D5", None, *INVALID, "updateTime takes < or >"),
     Case("GET", "/api/workflow/order/correlated/c?includeClosed=x", None, 200, "", ""),  # read for what is found only
     Case("PUT", f"/api/workflow/decide/{UNKNOWN}", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
     Case("GET", f"/api/workflow/{UNKNOWN}/tasks", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
     Case("GET", "/api/workflow/{w}/tasks?start=-1", None, *INVALID, "start (-1) and count (15) must not be negative"),
     Case("GET", "/api/workflow/{w}/tasks?count=-1", None, *INVALID, "start (0) and count (-1) must not be negative"),
     Case("GET", "/api/workflow/{w}/tasks?count=few", None, *INVALID, "count"),
+    Case("GET", f"/api/workflow/{UNKNOWN}/journal", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
+    Case("GET", "/api/workflow/{w}/journal?from=0", None, *INVALID, "from is 0"),
+    Case("GET", "/api/workflow/{w}/journal?from=99", None, *INVALID, "from is 99"),
+    Case("GET", f"/api/workflow/{UNKNOWN}/journal/payloads/k", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
+    Case("GET", "/api/workflow/{w}/journal/payloads/none", None, *NO_WORKFLOW, ""),
     Case("GET", f"/api/workflow/{UNKNOWN}/status", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
     Case("GET", "/api/workflow/{w}/status?includeOutput=x", None, *INVALID, "includeOutput"),
     Case("GET", f"/api/workflow/{UNKNOWN}", None, *NO_WORKFLOW, NO_WORKFLOW_SAYS),
@@ -183,6 +220,8 @@ REFUSE_NOTHING = {
         "/health",
         "/api/version",
         "/api/batuta",
+        "/api/event",
+        "/api/event/execution/x",
     )
 } | {("POST", "/api/tasks/queue/requeue/x"), ("POST", "/api/admin/sweep/requeue/x")}
 
@@ -191,9 +230,9 @@ REFUSE_NOTHING = {
 def stage() -> tuple[Api, dict[str, str]]:
     """A world in which something is there already. Refusals leave it as it is."""
     api = Api()
-    event = {"name": "e", "taskReferenceName": "e", "type": "EVENT", "sink": "conductor"}
     wait = {"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}
-    api.register(workflow("order"), workflow("sinks", event), workflow("waits", wait))
+    api.register(workflow("order"), workflow("waits", wait))
+    assert api("POST", "/api/event", HANDLER).status == 200
     done = api.start(idempotencyKey="taken")
     api.complete("pack")
     running = api.start()
@@ -235,6 +274,8 @@ def test_every_route_says_what_it_refuses() -> None:
 
 
 BODIES = [
+    ("POST", "/api/event"),
+    ("PUT", "/api/event"),
     ("POST", "/api/metadata/workflow"),
     ("POST", "/api/metadata/workflow/validate"),
     ("PUT", "/api/metadata/workflow"),

@@ -21,7 +21,7 @@ from batuta_server.aws.connection import Address
 from batuta_server.aws.invoke import InvokingQueues
 from batuta_server.aws.signature import Credentials, SigningKeys
 from batuta_server.aws.transport import Transport
-from batuta_server.events import incoming_of
+from batuta_server.incoming import incoming_of
 
 HTTP = "batuta-test--http"
 ACCEPTED = (202, b"")

@@ -13,7 +13,7 @@ from tests.unit.functions.api.caller import Lines
 from batuta_core.engine.ports import Incoming, Outgoing, QueueSize
 from batuta_core.model.error import Unavailable
 from batuta_core.simulator.world import World
-from batuta_server.events import incoming_of
+from batuta_server.incoming import incoming_of
 from batuta_server.local import pumps as pumps_module
 from batuta_server.local.pumps import Pumps
 

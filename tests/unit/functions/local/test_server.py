@@ -80,7 +80,7 @@ def idle_emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     idle.write_text("#!/bin/sh\nexec sleep 60\n")
     idle.chmod(0o755)
     monkeypatch.setattr(emulator, "ensure_environment", lambda: idle)
-    monkeypatch.setattr(emulator, "_answers", lambda port: True)
+    monkeypatch.setattr(emulator, "answers", lambda port: True)
     monkeypatch.setattr(server_module, "provision", lambda settings, transport: None)
     monkeypatch.setattr(Pumps, "feed", lambda *_, **__: None)
     monkeypatch.setattr(Pumps, "tick", lambda *_, **__: None)

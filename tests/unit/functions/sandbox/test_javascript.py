@@ -80,6 +80,12 @@ def test_errors(sandbox: Sandbox, source: str, error: str) -> None:
     assert run(sandbox, javascript(source, GIVEN)) == (None, error, False)
 
 
+@pytest.mark.parametrize("source", ["'\ud83d'", "\ud83d"])
+def test_a_script_with_half_a_character_is_told_so_and_nothing_of_the_process(sandbox: Sandbox, source: str) -> None:
+    """The binding's own words would name an address in its memory, another one each time."""
+    assert run(sandbox, javascript(source)).error == "Error evaluating the script `it holds half a character (a lone surrogate)`"
+
+
 def test_a_long_error_is_cut(sandbox: Sandbox) -> None:
     assert len(run(sandbox, javascript("throw new Error('x'.repeat(1e6))")).error or "") == 2000
 

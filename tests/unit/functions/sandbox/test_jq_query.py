@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.functions.sandbox.scripts import NOW_MS, jq, run
 
+from batuta_server.sandbox.limits import DEPTH_MAX
 from batuta_server.sandbox.runner import Sandbox
 
 
@@ -35,6 +37,10 @@ from batuta_server.sandbox.runner import Sandbox
         ("1, 2 | . + 1", 1, [2, 3]),
         (". as $x | $x", 1, [1]),
         ('try error("x") catch .', 1, ["x"]),
+        ("1 # a comment that goes on \\", 1, [1]),
+        ("1e1000, -1e1000", None, [sys.float_info.max, -sys.float_info.max]),  # as jq says of ``infinite``: JSON has no infinity
+        ("infinite", None, [sys.float_info.max]),
+        ("1" + "0" * 350 + ", -1" + "0" * 500, None, [sys.float_info.max, -sys.float_info.max]),
     ],
 )
 def test_values(sandbox: Sandbox, query: str, given: Any, values: list[Any]) -> None:
@@ -52,6 +58,19 @@ def test_values(sandbox: Sandbox, query: str, given: Any, values: list[Any]) -> 
 )
 def test_errors(sandbox: Sandbox, query: str, error: str) -> None:
     assert run(sandbox, jq(query, {"l": [1]})) == (None, error, False)
+
+
+def nested(levels: int) -> str:
+    return f"reduce range({levels}) as $level (1; [.])"
+
+
+def test_a_value_may_be_as_deep_as_a_payload_and_no_deeper(sandbox: Sandbox) -> None:
+    """The list of all values is a level, too. Beyond that, code of ours that recurses would fail, and nobody would know why."""
+    assert run(sandbox, jq(nested(DEPTH_MAX - 1))).error is None
+    for levels in (DEPTH_MAX, 500, 900, 3000, 20_000):
+        result = run(sandbox, jq(nested(levels)))
+        assert (result.value, result.error) == (None, f"the value is nested deeper than {DEPTH_MAX} levels")
+    assert run(sandbox, jq('"[" * 300, ["{"]')).error is None  # in a text they nest nothing
 
 
 def test_no_file_can_be_read(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -82,6 +82,36 @@ def test_what_takes_too_long_is_killed(mine: Sandbox, script: Script) -> None:
     is_as_good_as_new(mine, old)
 
 
+@pytest.mark.usefixtures("_soon")
+def test_a_process_that_does_not_even_read_is_killed(mine: Sandbox) -> None:
+    """As one that a script has taken over might: what is asked is more than a pipe holds."""
+    old = pid_of(mine)
+    os.kill(old, signal.SIGSTOP)
+    asked = threading.Thread(target=run, args=(mine, javascript("1", "x" * 1_000_000)))
+    asked.start()
+    asked.join(3)
+    is_stuck = asked.is_alive()
+    if is_stuck:
+        os.kill(old, signal.SIGKILL)
+        asked.join()
+    assert not is_stuck
+    is_as_good_as_new(mine, old)
+
+
+def test_no_descriptor_and_no_process_is_left_after_many_kills(mine: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(mine, javascript("1"))
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(runner, "TIME_S", 0.1)
+    pids = set()
+    for source in ("while (true) {}", "'x'.repeat(6e6)", "new Array(5e7).fill(1)") * 3:
+        pids.add(pid_of(mine))
+        run(mine, javascript(source))
+        mine.begin()
+    assert len(pids) >= 9
+    assert not any(map(is_running, pids - {pid_of(mine)}))  # not as a zombie, either
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
 def test_conductors_limit_and_words(mine: Sandbox) -> None:
     began = time.monotonic()
     assert run(mine, javascript("while (true) {}")) == (None, "Script not evaluated within 4 seconds, interrupted.", True)
@@ -115,6 +145,11 @@ def test_a_value_beyond_the_limit_is_refused(mine: Sandbox, script: Script) -> N
     old = pid_of(mine)
     assert "the limit is 5242880" in (run(mine, script).error or "")
     is_as_good_as_new(mine, old)
+
+
+def test_a_value_that_is_short_and_takes_much_memory_is_refused(mine: Sandbox) -> None:
+    query = "[range(1000) | [{}]] as $shared | [range(800) | $shared]"  # 4 MB of JSON, 130 MB of objects
+    assert "take more memory" in (run(mine, jq(query)).error or "")
 
 
 def test_a_process_is_kept_as_long_as_it_behaves(mine: Sandbox) -> None:

@@ -72,6 +72,13 @@ def test_a_lone_item_waits_only_for_the_linger() -> None:
     assert 0.015 < time.monotonic() - began < 1
 
 
+def test_an_item_that_nothing_can_join_does_not_wait_for_the_linger() -> None:
+    queue = Queue()
+    began = time.monotonic()
+    put_all(queue, [1], timing=replace(FAST, linger_s=5.0), expects_more=lambda: False)
+    assert time.monotonic() - began < 1
+
+
 def test_a_batch_stays_below_the_limit_of_bytes() -> None:
     queue = Queue()
     big = MESSAGE_MAX_BYTES * 2 // 3

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, make_message, until, working
+from tests.unit.sdk.memory import FAST, PATIENCE_S, STAGE, MemoryQueues, make_message, until, working
 from tests.unit.sdk.worker import heavy
 
 from batuta import InProgress, TaskContext, Worker, current_task, task
@@ -120,6 +120,12 @@ def test_many_results_share_requests(queues: MemoryQueues) -> None:
     assert len(queues.results()) == 50
     assert queues.count("send") <= 15
     assert queues.count("delete") <= 15
+
+
+def test_the_result_of_a_lone_task_goes_at_once(queues: MemoryQueues) -> None:
+    queues.put("add", {"a": 1})
+    with working(add, queues=queues, timing=replace(FAST, linger_s=2 * PATIENCE_S)):
+        until(lambda: len(queues.results()) == 1)
 
 
 def test_a_result_that_cannot_be_encoded_hurts_nobody_beside_it(queues: MemoryQueues) -> None:
@@ -797,3 +803,18 @@ def test_nothing_is_logged_to_the_root_logger(queues: MemoryQueues) -> None:
     with working(add, queues=queues):
         pass
     assert logging.getLogger().handlers == before
+
+
+def test_a_task_with_a_limit_on_starts_that_was_given_out_before_is_not_begun_but_sent_back_into_line(queues: MemoryQueues) -> None:
+    gate = Gate()
+    message = replace(make_message(1, "gated", {}), is_rated=True)
+    queue = task_queue_name(STAGE, "default", "gated")
+    queues.ensure("gated")
+    queues.put_text(queue, message.to_text())
+    received = queues.simulated.receive(queue, 1, 0)  # by one that dies
+    queues.simulated.release(queue, [item.receipt for item in received])
+    with working(gate.function(), queues=queues):
+        until(lambda: queues.left() == 0)
+    [event] = queues.events(TaskHandedBack)
+    assert (event.is_gone, event.send) == (True, 0)
+    assert not gate.entered

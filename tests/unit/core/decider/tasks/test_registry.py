@@ -22,14 +22,14 @@ def test_every_type_has_one_class_and_answers_to_its_name() -> None:
     assert all(task_type(name).name == name for name in BUILT_IN)
 
 
-@pytest.mark.parametrize("name", ["MINE", "", "simple", "LLM_CHAT_COMPLETE", "USER_DEFINED"])
+@pytest.mark.parametrize("name", ["MINE", "", "simple", "LLM_CHAT_COMPLETE", "CALL_MCP_TOOL", "USER_DEFINED"])
 def test_an_unknown_type_is_a_workers(name: str) -> None:
     assert task_type(name).name == "USER_DEFINED"
     assert task_type(name).is_worker
 
 
 def test_workers_run_these_types_only() -> None:
-    assert {name for name in BUILT_IN if task_type(name).is_worker} == {"SIMPLE", "DYNAMIC"}
+    assert {name for name in BUILT_IN if task_type(name).is_worker} == {"SIMPLE", "DYNAMIC", "KAFKA_PUBLISH"}
 
 
 def test_control_tasks_are_never_retried() -> None:
@@ -54,6 +54,8 @@ def task(kind: str, **fields: Any) -> dict[str, Any]:
     [
         ("SIMPLE", "node", "node"),
         ("MINE", "MINE", "node"),
+        ("KAFKA_PUBLISH", "KAFKA_PUBLISH", "node"),
+        ("LLM_TEXT_COMPLETE", "LLM_TEXT_COMPLETE", "node"),
         ("FORK_JOIN", "FORK", "FORK"),
         ("FORK_JOIN_DYNAMIC", "FORK", "FORK"),
         ("JOIN", "JOIN", "JOIN"),

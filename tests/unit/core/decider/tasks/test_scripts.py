@@ -10,7 +10,7 @@ import pytest
 from tests.unit.core.decider.play import EXECUTION, Json, Play, simple
 
 from batuta_core.decider.known import Known, Script, ScriptResult
-from batuta_core.decider.step import SCRIPTS_MAX, Step
+from batuta_core.decider.step import SCRIPTS_MAX, VALUE_LARGE_BYTES, Step
 from batuta_core.decider.tasks.scripts import ERROR_MAX_CHARS, NO_PYTHON
 from batuta_core.model.command import ArmTimer, EnqueueTask
 from batuta_core.model.event import TimerFired, WorkflowRemoved, WorkflowTerminated
@@ -192,6 +192,17 @@ def test_a_decision_runs_so_many_scripts_and_the_next_one_goes_on() -> None:
     assert seen == [SCRIPTS_MAX, 2 * SCRIPTS_MAX, 2 * SCRIPTS_MAX + 1]
     assert (play.status, play.folded().output) == ("COMPLETED", {"last": str(2 * SCRIPTS_MAX - 1)})
     assert play.head.todo == ()
+
+
+def test_a_large_value_is_the_last_of_its_decision() -> None:
+    """All values of a decision are in memory at once, and so is what they are written as."""
+    small, large = ScriptResult(["x" * 1000]), ScriptResult(["x" * VALUE_LARGE_BYTES])
+    play = Play(*chain(6), scripts=lambda script: large if script.source in ("1", "2") else small)
+    seen = [len(play.shape)]
+    while play.status == "RUNNING":
+        play.fire()
+        seen.append(len(play.shape))
+    assert seen == [2, 3, 6]
 
 
 def test_what_is_left_is_not_taken_for_the_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.functions.lambda_events import sqs_event
 
 from batuta_core.engine.ports import Incoming
-from batuta_server.events import incoming_of
+from batuta_server.incoming import incoming_of
 
 
 def test_messages_keep_their_order_and_all_that_the_engine_needs() -> None:
