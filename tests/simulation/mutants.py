@@ -1215,6 +1215,50 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=_Loader(self._mutant, fullname, spec.origin))
 
 
+_add(
+    "childs-payload-not-copied",
+    "batuta_core.engine.child",
+    "given = handed_over(ports, execution, target, assembled(dict(request.input)))",
+    "given = assembled(dict(request.input))",
+    "a child is given references to payloads that lie with its parent",
+)
+_add(
+    "parents-payload-not-copied",
+    "batuta_core.engine.child",
+    "return handed_over(ports, execution, target, end.output) or {}",
+    "return end.output or {}",
+    "a parent is told references to payloads that lie with its child",
+)
+_add(
+    "copies-after-the-purge",
+    "batuta_core.engine.external",
+    "if refs and not _is_removed(ports, target):",
+    "if refs:",
+    "what a removed execution is told once more stays in the bucket for ever",
+)
+_add(
+    "parts-lost-beside-a-large-text",
+    "batuta_core.engine.fetch",
+    "return replace(ref, holes=tuple(holes_of(value))) if type(value) is Assembled else ref",
+    "return ref",
+    "an input that leaves its record forgets which of its values are elsewhere",
+)
+_add(
+    "large-payload-loaded",
+    "batuta_core.decider.view",
+    "if value.size_bytes > PAYLOAD_MAX_BYTES:",
+    "if value.size_bytes > 100 * PAYLOAD_MAX_BYTES:",
+    "the decider loads what is too large for its memory",
+)
+_add(
+    "upload-of-another-namespace",
+    "batuta_core.engine.external",
+    "return root == UPLOADS and owner == namespace and _NAME.fullmatch(name) is not None",
+    "return root == UPLOADS and _NAME.fullmatch(name) is not None",
+    "a tenant starts an execution with what another one uploaded",
+)
+
+
 def install(name: str) -> None:
     """Builds the mutant into its module, which must not be loaded yet."""
     mutant = MUTANTS[name]

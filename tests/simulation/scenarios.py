@@ -27,6 +27,7 @@ from tests.simulation import (
     fork_scenarios,
     limit_scenarios,
     operation_scenarios,
+    payload_scenarios,
     revival_scenarios,
     system_tasks,
 )
@@ -370,4 +371,5 @@ SCENARIOS: list[Scenario] = [
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,
+    *payload_scenarios.SCENARIOS,
 ]

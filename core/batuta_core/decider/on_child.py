@@ -9,6 +9,7 @@ from batuta_core.decider import lives, outcome, revival
 from batuta_core.decider.view import output_in
 from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent, TaskPlace
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.payload import PayloadPart
 from batuta_core.model.record import OpenTask
 
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ def _output(step: Step, task: OpenTask, event: ChildEnded, event_index: int) -> 
     """The child's output joins what somebody reported of the task meanwhile."""
     if not task.calls:  # else there is nothing but the child's id, which the event says, too
         return None, event_index
-    old = step.reader.payload(output_in(step.reader.record(task.output_record), task.number))
-    return {**(old or {}), **(step.reader.payload(event.output) or {})}, -1
+    old = step.reader.part(output_in(step.reader.record(task.output_record), task.number))
+    new = step.reader.part(event.output)
+    if type(old) is PayloadPart or type(new) is PayloadPart:  # too large to be joined with anything
+        return None, event_index
+    return {**(old or {}), **(new or {})}, -1
 
 
 def _cleared(task: OpenTask) -> str | None:

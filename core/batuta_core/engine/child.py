@@ -16,7 +16,8 @@ from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import timers
-from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.external import handed_over
+from batuta_core.engine.fetch import graph_of, open_nodes, raw_of, read_payload, read_records, stored
 from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
 from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent, TellRevival
@@ -25,6 +26,7 @@ from batuta_core.model.event import ChildBegan, ChildEnded, ChildRevived, Event,
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef, assembled
 from batuta_core.model.record import Record
 
 
@@ -80,12 +82,14 @@ def _message(ports: Ports, target: ExecutionId, event: Event) -> Outgoing:
 
 def with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
     """A message for ``target``: the event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
-    raw = dump_json(payload)
+    if isinstance(payload, PayloadRef):
+        return _message(ports, target, make(payload))
+    raw = raw_of(payload)
     if len(raw) <= RESULT_OUTPUT_MAX_BYTES:
         found = _message(ports, target, make(payload))
         if len(found.text) <= MESSAGE_MAX_BYTES // 4 or len(found.text.encode()) <= MESSAGE_MAX_BYTES:
             return found
-    return _message(ports, target, make(ports.payloads.put(target, raw)))
+    return _message(ports, target, make(stored(ports, target, payload, raw)))
 
 
 # --- the parent's side
@@ -126,7 +130,8 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         depth=about.depth + 1 if kind.runs_child else 0,
         starter=None if kind.runs_child else link,
     )
-    yield with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))
+    given = handed_over(ports, execution, target, assembled(dict(request.input)))
+    yield with_payload(ports, target, given, lambda child_input: replace(event, input=child_input))
 
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
@@ -159,9 +164,11 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     end = newest if is_newest else read_records(ports, execution, [command.record]).get(command.record, newest)  # or a tombstone
     reason = _reason(execution, end, graph, command.status)
     event = ChildEnded(place=parent.place, status=command.status, life=command.life, seen=command.seen, reason=reason)
-    output = {key: value for key, value in _output(ports, execution, end).items() if key != FAILURE_WORKFLOW_KEY}
-    output[CHILD_ID] = execution.workflow_id
-    yield with_payload(ports, target, output, lambda told: replace(event, output=told))
+    output = _output(ports, execution, target, end)
+    if not isinstance(output, PayloadRef):  # else it is too large for anything to be put in or taken out
+        output = {key: value for key, value in output.items() if key != FAILURE_WORKFLOW_KEY}
+        output[CHILD_ID] = execution.workflow_id
+    yield with_payload(ports, target, assembled(output), lambda told: replace(event, output=told))
 
 
 def _tell_revival(ports: Ports, execution: ExecutionId, newest: Record) -> Iterable[Outgoing]:
@@ -179,10 +186,10 @@ def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowS
     return f"Sub workflow {graph.name}.{graph.version}/{execution.workflow_id} failure reason: {shown}"
 
 
-def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]:
+def _output(ports: Ports, execution: ExecutionId, target: ExecutionId, end: Record) -> Any:
     """Empty when it is gone: a large one is deleted with a removed execution, two minutes after that has told its parent."""
     try:
-        return read_payload(ports, execution, end.output) or {}
+        return handed_over(ports, execution, target, end.output) or {}
     except WorkflowNotFound:
         return {}
 

@@ -15,7 +15,7 @@ from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import child, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
 from batuta_core.model.command import (
@@ -34,7 +34,7 @@ from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.gate import TaskEntered, order_ms
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
 from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import Assembled, PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
 
 
@@ -187,7 +187,9 @@ def task_message(
     """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
     limits = node.timeouts
     task_input = task_input_in(scheduled, task.number, task.place)
-    if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:
+    if type(task_input) is Assembled:
+        task_input = PayloadRef("", len(raw_of(task_input)))  # the worker asks for it, and where the parts are
+    elif isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES and not task_input.holes:
         task_input = read_payload(ports, execution, task_input)
     return TaskMessage(
         execution=execution,

@@ -24,7 +24,7 @@ from batuta_core.engine.fetch import with_slots
 from batuta_core.engine.ports import NoScripts, Scripts
 from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef, filled
 from batuta_core.model.record import Record
 
 _ABSENT = object()
@@ -82,7 +82,14 @@ def replay(exported: Export, scripts: Scripts | None = None, *, break_at: int = 
 
 def _whole(exported: Export, record: Record) -> Record:
     """With the payloads in it, as the decider made it: which of them lie outside is not its doing."""
-    return with_slots(record, lambda value: exported.payloads[value.key] if isinstance(value, PayloadRef) else value)
+
+    def slot(value: Any) -> Any:
+        if not isinstance(value, PayloadRef) or value.size_bytes > PAYLOAD_MAX_BYTES:  # the latter stays what it is, in the decider, too
+            return value
+        found = exported.payloads[value.key]
+        return filled(found, value.holes) if value.holes else found
+
+    return with_slots(record, slot)
 
 
 def _again(

@@ -39,7 +39,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/tasks/<task_id>", "GET")
     def get_task(task_id: str) -> Response[str]:
-        return json_response(query.task_json(ports, current().namespace, task_id))
+        request = current()
+        return json_response(query.task_json(ports, request.namespace, task_id, is_external=request.flag("externalPayloads")))
 
 
 def _add_polls(app: Resolver, ports: Ports) -> None:
