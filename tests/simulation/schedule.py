@@ -158,8 +158,7 @@ def run_plan(
     elif not any(
         workload.late_types for workload in (*plan.workloads, *plan.children)
     ):  # where a queue is missing, all of a decision is sent again
-        once = _Once()
-        world.queues.on_send = lambda queue, message: (limits.on_send(queue, message), once(queue, message))[0]
+        world.queues.on_send = _each(limits.on_send, _Once())
     world.run()
     limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
@@ -187,6 +186,14 @@ def _look_at_fired(run: Run, queue: str, done: list[Incoming]) -> None:
                 continue
             if isinstance(message.event, TimerFired):
                 invariants.a_fired_timer_is_acted_upon(run.watcher, message.execution, message.event.due_ms)
+
+
+def _each(*heard: Callable[[str, Outgoing], None]) -> Callable[[str, Outgoing], None]:
+    def hear(queue: str, message: Outgoing) -> None:
+        for one in heard:
+            one(queue, message)
+
+    return hear
 
 
 class _Once:
