@@ -166,12 +166,12 @@ _add(
 _add(
     "dispatch-before-commit",
     "batuta_core.engine.advance",
-    """        record, raw = spill(ports, execution, decision.record)
-        try:
+    """        try:
+            ports.journal.append(execution, record, raw)
 """,
-    """        record, raw = spill(ports, execution, decision.record)
-        dispatch(ports, execution, record, record.commands)
+    """        dispatch(ports, execution, record, record.commands)
         try:
+            ports.journal.append(execution, record, raw)
 """,
     "what was never committed is run",
 )
@@ -349,10 +349,10 @@ _add(
     "batuta_core.engine.advance",
     """    if decision.record is None or len(decision.record.events) < len(events):
         return None
-    record, plain""",
+    before_new_life""",
     """    if decision.record is None:
         return glanced
-    record, plain""",
+    before_new_life""",
     "a result that says nothing to an old head is dropped",
 )
 _add(
@@ -468,8 +468,8 @@ _add(
 _add(
     "hand-backs-count-as-lost",
     "batuta_core.decider.on_task",
-    "lost = task.lost + max(event.receives - len(task.handed_back), 0)",
-    "lost = task.lost + event.receives",
+    "max(event.receives - len(task.handed_back), 0))",
+    "event.receives)",
     "a worker that shuts down politely fails the task",
 )
 _add(
