@@ -32,6 +32,7 @@ from batuta_core.model.event import (
     CallbacksReset,
     ChildBegan,
     ChildEnded,
+    ChildRevived,
     Event,
     QueueMade,
     StoppedByParent,
@@ -179,7 +180,7 @@ def _apply(step: Step, event: Event) -> bool:
                 return False
             outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
             return True
-        case ChildBegan() | ChildEnded():
+        case ChildBegan() | ChildEnded() | ChildRevived():
             return on_child.apply(step, event, len(step.draft.events) - 1)
         case StoppedByParent():
             return on_child.stopped(step, event)

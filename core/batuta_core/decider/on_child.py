@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from batuta_core.decider import lives, outcome
+from batuta_core.decider import lives, outcome, revival
 from batuta_core.decider.view import output_in
-from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, StoppedByParent, TaskPlace
+from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent, TaskPlace
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadPart
 from batuta_core.model.record import OpenTask
@@ -31,6 +31,8 @@ def apply(step: Step, event: ChildEvent, event_index: int) -> bool:
             return _began(step, event)
         case ChildEnded():
             return _ended(step, event, event_index)
+        case ChildRevived():
+            return revival.apply(step, event)
         case _:
             assert_never(event)
 
@@ -49,6 +51,8 @@ def _ended(step: Step, event: ChildEnded, event_index: int) -> bool:
     if is_heard and step.status is WorkflowStatus.REMOVED:
         outcome.bury_again(step)
     task = _open_at(step, event.place)
+    if task is None and event.life > 1:  # the end of a life of which nothing was heard
+        task = revival.opened(step, event.place, event.life, "", event.seen)
     if task is None or event.life < task.life:
         return is_heard
     task = replace(task, child="", life=event.life)  # nothing is left to be stopped

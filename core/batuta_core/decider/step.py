@@ -378,6 +378,14 @@ class Step:
         if self.last_task is None or ended.number > self.last_task.number:
             self.last_task = ended
 
+    def open_again(self, node: Node, task: OpenTask) -> OpenTask:
+        """Puts back a task that had ended. If it was the last one, so it will be again, with another end."""
+        self.ended.pop(task.ref, None)
+        if self.last_task is not None and self.last_task.number == task.number:
+            self.last_task = self.last_task._replace(number=task.number - 1)
+        self.has_news = True
+        return self.keep(node, task)
+
     # --- reading: Step is the Scope of expressions
 
     def evaluate(self, template: Template, hidden: frozenset[str] = NOTHING_HIDDEN, *, takes_parts: bool = False) -> Any:

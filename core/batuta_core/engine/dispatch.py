@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import child, timers, to_gates
@@ -43,7 +44,14 @@ def open_commands(head: Head) -> tuple[Command, ...]:
     children = [StartChild(place=task.place, ref=task.ref, definition=task.child) for task in head.open.values() if task.child]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
     last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
-    return (*tasks, *children, *head.stops, *head.returned, *timer, *last)
+    return (*tasks, *children, *head.stops, *lives.revival(head), *head.returned, *timer, *last)
+
+
+def before_new_life(ports: Ports, execution: ExecutionId, newest: Record | None, record: Record) -> None:
+    """The failure workflow of a life that has ended is started before ``record`` begins the next: whoever ended it may have died before,
+    and it is told of the execution as it ended. The new head need not remember it."""
+    if newest is not None and record.head.life == record.seq:
+        dispatch(ports, execution, newest, [command for command in newest.head.last if isinstance(command, StartFailureWorkflow)])
 
 
 def _is_queued(task: OpenTask) -> bool:

@@ -9,7 +9,7 @@ from batuta_core.decider.loop import compose, drop_old_rounds
 from batuta_core.decider.view import fold_changes, started_event
 from batuta_core.model import ids
 from batuta_core.model.error import ExecutionTooLarge
-from batuta_core.model.event import TaskUpdated, WorkflowRerun, WorkflowRestarted
+from batuta_core.model.event import Revival, TaskUpdated, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -27,6 +27,9 @@ def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph, *, tas
         if found is None:
             found = begun(execution, record, graph)
         fold_tasks(tasks, record, execution, graph)
+        if record.head.life == record.seq and not any(isinstance(event, Revival) for event in record.events):
+            found.failed_refs.clear()  # a child lives again
+            found.failed_names.clear()
         if len(tasks) > room:
             drop_old_rounds(tasks, graph)
             if len(tasks) > tasks_max:

@@ -12,7 +12,7 @@ from typing import Any
 
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
-from batuta_core.engine.dispatch import dispatch
+from batuta_core.engine.dispatch import before_new_life, dispatch
 from batuta_core.engine.external import taken_in
 from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
@@ -94,6 +94,7 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
             if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
                 raise
             return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
+        before_new_life(ports, execution, newest, record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
         if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:

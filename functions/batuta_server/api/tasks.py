@@ -90,8 +90,8 @@ def _add_queues(app: Resolver, ports: Ports) -> None:
         return text_response(str(requeue.requeue(ports, current().namespace, type_name)))
 
     @app.route("/api/admin/sweep/requeue/<workflow_id>", "POST")
-    def revive(workflow_id: str) -> Response[str]:
-        is_found = requeue.revive(ports, ExecutionId(current().namespace, workflow_id))
+    def send_again(workflow_id: str) -> Response[str]:
+        is_found = requeue.send_again(ports, ExecutionId(current().namespace, workflow_id))
         return text_response(f"{str(is_found).lower()}.{workflow_id}")
 
     @app.route("/api/tasks/queue/size", "GET")
