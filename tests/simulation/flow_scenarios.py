@@ -67,8 +67,8 @@ def branches_that_were_left_read_what_came_before() -> None:
 
 
 def what_a_failure_in_a_fork_cancels_is_begun_again_once() -> None:
-    """A script in a fork fails in the decision that begins the other branch and the join. A retry begins the branch again and opens the join;
-    a restart begins all of it, and not twice."""
+    """A script in a fork fails in the decision that begins the other branch and the join. A retry begins the branch again and opens the
+    join; a restart begins all of it, and not twice."""
     for revival in (revive.retry, revive.restart):
         watcher = Watcher()
         said = [ScriptResult(error="not now")]
