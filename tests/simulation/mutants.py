@@ -824,6 +824,24 @@ _add(
     "event.reason, is_failure_handled=True)",
     "a child that its parent stops runs its failure workflow",
 )
+_add(
+    "branch-of-the-fork-before",
+    "batuta_core.decider.step",
+    "(ref in self.forked and self.forked[ref][1] == fork)",
+    "ref in self.forked",
+    "in a loop the branches of a dynamic fork count as those of the iteration before",
+)
+_add(
+    "too-large-is-passed-over",
+    "batuta_core.engine.advance",
+    """            events = [*first, broken_by(error, "too-large")]
+            continue
+""",
+    """            events = [*first, broken_by(error, "too-large")]
+            return newest
+""",
+    "what fits into no record is acknowledged, and nothing follows",
+)
 
 
 # --- events and what handlers do about them

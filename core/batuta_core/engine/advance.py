@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from batuta_core.engine import child
 from batuta_core.engine.dispatch import dispatch, open_commands
-from batuta_core.engine.fetch import JournalGap, decide_with, spill
+from batuta_core.engine.fetch import JournalGap, broken_by, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, WriteSummary
-from batuta_core.model.error import BatutaError, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
+from batuta_core.model.error import BatutaError, RecordTooLarge, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId
@@ -75,7 +75,10 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
         return None
     if decision.record is None or len(decision.record.events) < len(events):
         return None
-    record, plain = spill(ports, execution, decision.record)
+    try:
+        record, plain = spill(ports, execution, decision.record)
+    except RecordTooLarge:
+        return None
     try:
         ports.journal.append(execution, record, plain)
     except Refused as refused:
@@ -100,7 +103,18 @@ def _commit(
             if newest and again:
                 dispatch(ports, execution, newest, again)
             return newest
-        record, raw = spill(ports, execution, decision.record)
+        try:
+            record, raw = spill(ports, execution, decision.record)
+        except RecordTooLarge as error:
+            if any(isinstance(event, WorkflowBroken) for event in events):
+                raise
+            if len(events) > 1:
+                for part in (events[: len(events) // 2], events[len(events) // 2 :]):
+                    newest = _commit(ports, execution, newest, part, is_redelivered=is_redelivered, was_refused=was_refused)
+                return newest
+            first = events if newest is None else []  # somebody may wait for the end of what cannot begin
+            events = [*first, broken_by(error, "too-large")]
+            continue
         try:
             ports.journal.append(execution, record, raw)
         except Refused as refused:

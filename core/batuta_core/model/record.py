@@ -476,6 +476,10 @@ class Record:
     head: Head
     variables: Any = None
     output: Any = None
+    scheduled: tuple[TaskChange, ...] = field(init=False, repr=False, compare=False, default=())  # the changes that schedule a task
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scheduled", tuple(change for change in self.changes if change.is_new))
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {

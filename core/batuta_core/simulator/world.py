@@ -276,6 +276,7 @@ class World:
         cache = self.plain.cache
         cache.graphs.clear()
         cache.records.clear()
+        cache.payloads.clear()
         cache.stored.clear()
         cache.is_cursor_begun = False
 

@@ -15,6 +15,7 @@ from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, version_of
 from batuta_server.api.resolver import Resolver
 
+_DEFINITIONS_MAX = 5000  # in one registration: a body of two million empty ones would be refused one by one, for minutes
 _SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
 
 
@@ -128,4 +129,6 @@ def _list(body: Any, when_empty: str) -> list[Any]:
     if not isinstance(body, list) or not body:
         problem = Problem("", when_empty if isinstance(body, list) else "must be a list")
         raise InvalidInput("Validation failed, check below errors for detail.", problems=[problem])
+    if len(body) > _DEFINITIONS_MAX:
+        raise InvalidInput(f"There are {len(body)} definitions, the limit is {_DEFINITIONS_MAX}: register fewer at a time.")
     return body

@@ -26,6 +26,7 @@ BODY_MAX_BYTES = 1024 * 1024  # more than any report may hold: what is beyond is
 REDIRECTS_MAX = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ADDRESSES_MAX = 4  # of one name that are tried
+_PHRASE_MAX_CHARS = 200  # behind the status; http.client takes 64 KB
 _SECRETS = frozenset({"authorization", "cookie", "proxy-authorization"})  # not for another server than the one they were meant for
 _TIMED_OUT = "Read timed out"
 
@@ -55,7 +56,7 @@ def perform(request: Request, egress: Egress, max_s: float = CALL_MAX_S) -> Answ
     end = time.monotonic() + max_s
     for _ in range(REDIRECTS_MAX + 1):
         answer = _exchange(request, egress, end)
-        location = answer.headers.get("Location") or answer.headers.get("location")
+        location = next((values for name, values in answer.headers.items() if name.lower() == "location"), None)
         if answer.status not in _REDIRECTS or not location:
             return answer
         request = _redirected(request, answer.status, location[0])
@@ -85,6 +86,8 @@ def _exchange(request: Request, egress: Egress, end: float) -> Answer:
             sock.settimeout(min(request.connect_timeout_s, watchdog.left_s))
             sock = _tls().wrap_socket(sock, server_hostname=request.url.host, do_handshake_on_connect=False)
             connection.sock = watchdog.sock = sock
+            if watchdog.has_barked:  # at the socket that this one has taken over
+                raise TimeoutError
             sock.do_handshake()
         sock.settimeout(request.read_timeout_s)
         answer = _ask(connection, request)
@@ -119,7 +122,7 @@ def _ask(connection: http.client.HTTPConnection, request: Request) -> Answer:
         known = next((other for other in headers if other.lower() == name.lower()), name)
         headers.setdefault(known, []).append(" ".join(str(value).split("\r\n")).replace("\n", " "))
     coding = (response.getheader("Content-Encoding") or "").strip().lower()
-    phrase = response.reason or http.client.responses.get(response.status, "")
+    phrase = response.reason[:_PHRASE_MAX_CHARS] or http.client.responses.get(response.status, "")
     return Answer(request.method, request.url, response.status, phrase, headers, _decoded(body, coding))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from batuta_server.http.request import BadRequest, request_of
 
 _DEPTH_MAX = DEPTH_MAX - 10  # the body's own levels: the report, and what a workflow makes of it, put some around them
 _ERROR_BODY_MAX_CHARS = 10_000  # of an error's body that are kept in its text
+# A megabyte of small lists is 32 MB of objects until it is found too large; ten requests of a batch share 256 MB.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,20 @@ def outcome_of(task_input: Mapping[str, Any], egress: Egress, max_s: float = CAL
         return _failed(_refusal(answer))
     if len(answer.body) > BODY_MAX_BYTES:
         return _too_large(answer)
+    with _one_at_a_time:
+        output = _output(answer)
+    if output is None:
+        return _too_large(answer)
+    if not 200 <= answer.status < 300:
+        shown = output["response"]["body"]
+        return Outcome(TaskStatus.FAILED, output, "No response from the remote service" if shown is None else _as_text(shown))
+    if task_input.get("asyncComplete") is True:
+        return Outcome(TaskStatus.IN_PROGRESS, output)
+    return Outcome(TaskStatus.COMPLETED, output)
+
+
+def _output(answer: Answer) -> dict[str, Any] | None:
+    """None: it is too large to be reported."""
     response = {
         "body": _body(answer),
         "headers": answer.headers,
@@ -46,14 +63,8 @@ def outcome_of(task_input: Mapping[str, Any], egress: Egress, max_s: float = CAL
         "statusCode": answer.status,
     }
     output = {"response": response}
-    if len(json.dumps(output, ensure_ascii=False).encode("utf-8", "surrogatepass")) > RESULT_OUTPUT_MAX_BYTES:
-        return _too_large(answer)
-    if not 200 <= answer.status < 300:
-        shown = response["body"]
-        return Outcome(TaskStatus.FAILED, output, "No response from the remote service" if shown is None else _as_text(shown))
-    if task_input.get("asyncComplete") is True:
-        return Outcome(TaskStatus.IN_PROGRESS, output)
-    return Outcome(TaskStatus.COMPLETED, output)
+    size = len(json.dumps(output, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return output if size <= RESULT_OUTPUT_MAX_BYTES else None
 
 
 def _failed(text: str, status: TaskStatus = TaskStatus.FAILED) -> Outcome:
@@ -69,7 +80,8 @@ def _too_large(answer: Answer) -> Outcome:
 
 def _refusal(answer: Answer) -> str:
     """As Spring's client says it."""
-    text = "".join(char if char.isprintable() else "<EOL>" if char == "\n" else "?" for char in _text_of(answer).replace("\r\n", "\n"))
+    begin = _text_of(answer)[: 2 * _ERROR_BODY_MAX_CHARS + 2].replace("\r\n", "\n")
+    text = "".join(char if char.isprintable() else "<EOL>" if char == "\n" else "?" for char in begin)
     cut = text if len(text) <= _ERROR_BODY_MAX_CHARS else f"{text[:_ERROR_BODY_MAX_CHARS]}..."
     shown = f'"{cut}"' if answer.body else "[no body]"
     return f'{answer.status} {answer.phrase} on {answer.method} request for "{answer.url.shown}": {shown}'

@@ -26,6 +26,8 @@ _OURS = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110; http.client would let a header go on in the next line
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _IN_PATH = "/:@!$&'()*+,;=-._~"  # RFC 3986, pchar
 _IN_PARAMETER = "/?:@!$'()*+,;-._~"  # of a query: without what separates parameters
@@ -79,6 +81,9 @@ def request_of(task_input: Mapping[str, Any]) -> Request:
     content_type = _text(given.get("contentType")) or _MEDIA_TYPE
     headers = {"Accept": _accepted(given.get("accept")), "Content-Type": content_type}
     _add(headers, given.get("headers"))
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or _NOT_IN_HEADER.search(value):
+            raise BadRequest(f"the header {name[:64]!r} cannot be sent")
     return Request(
         method=method,
         url=parse_url(str(given["uri"])),
@@ -99,9 +104,9 @@ def parse_url(text: str, *, is_encoded: bool = False) -> Url:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise BadRequest(f"the URI cannot be read: {error}") from error
+        raise BadRequest("the URI cannot be read: its host or its port is none") from error  # whose text may quote a password
     if parts.scheme not in ("http", "https") or not host:
-        raise BadRequest(f"the URI must begin with http:// or https:// and name a host: {text[:100]}")
+        raise BadRequest("the URI must begin with http:// or https:// and name a host")
     host = _host(host)
     kept = "%" if is_encoded else ""
     path = quote(parts.path, safe=_IN_PATH + kept) or "/"
@@ -143,7 +148,7 @@ def _accepted(given: Any) -> str:
 
 
 def _add(headers: dict[str, str], given: Any) -> None:
-    """The task's own headers, over those with other capitals too. Raises BadRequest for what would break the request."""
+    """The task's own headers, over those with other capitals too. Raises BadRequest."""
     if given is None:
         return
     if not isinstance(given, Mapping):
@@ -152,8 +157,6 @@ def _add(headers: dict[str, str], given: Any) -> None:
         if value is None or name.lower() in _OURS:
             continue
         text = ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\x00\r\n]", text):
-            raise BadRequest(f"the header {name[:64]!r} cannot be sent")
         for other in [other for other in headers if other.lower() == name.lower()]:
             del headers[other]
         headers[name] = text
@@ -182,4 +185,6 @@ def _timeout_s(given: Any, most_s: float) -> float:
         ms = float(given) if given is not None and not isinstance(given, bool) else float(_TIMEOUT_MS)
     except (TypeError, ValueError):
         ms = float(_TIMEOUT_MS)
+    except OverflowError:
+        return most_s
     return min(ms / 1000, most_s) if ms > 0 else most_s

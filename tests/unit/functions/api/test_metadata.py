@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from tests.unit.functions.api.caller import Answer, Api, simple, workflow
 
 
@@ -106,3 +109,14 @@ def test_queues_are_there_as_soon_as_their_tasks_are_registered(api: Api) -> Non
     api.register(workflow("a", simple("pack")))
     assert api("POST", "/api/metadata/taskdefs", [{"name": "ship"}]).status == 200
     assert len(api.world.queues.task_queues()) == 2
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/metadata/workflow"), ("POST", "/api/metadata/taskdefs")])
+def test_a_registration_of_too_many_is_refused_before_a_look_at_each(api: Api, method: str, path: str) -> None:
+    began = time.process_time()
+    answer = api(method, path, raw="[" + ",".join(["{}"] * 500_000) + "]")
+    assert (answer.status, answer.body["message"]) == (
+        400,
+        "There are 500000 definitions, the limit is 5000: register fewer at a time.",
+    )
+    assert time.process_time() - began < 10  # it took minutes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import ssl
 import threading
 import time
 import zlib
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from tests.unit.functions.http.target import HERE, Asked, Target, answer, to
 
+from batuta_server.http import call
 from batuta_server.http.call import BODY_MAX_BYTES, REDIRECTS_MAX, Answer, CallFailed, perform
 from batuta_server.http.egress import Egress
 from batuta_server.http.request import request_of
@@ -50,8 +52,14 @@ class Names:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"],
-)
+    [
+        "127.0.0.1", "localhost", "LOCALHOST", "127.1", "2130706433", "0x7f000001", "0x7F.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
+        "\uff11\uff12\uff17.0.0.1", "127\u30020\u30020\u30021", "\u24dbocalhost",  # full width, ideographic stops, a letter in a circle
+        "me:8.8.8.8@127.0.0.1", "8.8.8.8:80@127.0.0.1", "8.8.8.8\\@127.0.0.1",
+        "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::7f00:1]", "[::ffff:0:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
+        "[fd00:ec2::254]", "[fe80::1]", "169.254.169.254", "169.254.170.2", "10.0.0.1", "2852039166",
+    ],
+)  # fmt: skip
 def test_nothing_that_is_not_public_is_called(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a socket was made"))
     error = refused(f"http://{host}:8080/latest/meta-data?x=secret", Egress())
@@ -166,6 +174,32 @@ def test_secrets_are_not_for_another_server() -> None:
         assert (other.asked[0].headers["host"], other.asked[0].headers["x-kept"]) == (f"127.0.0.1:{other.port}", "1")
 
 
+def test_secrets_that_stayed_behind_do_not_come_back() -> None:
+    """From one server to another and back to the first, which could not know who sent it there."""
+
+    def says(asked: Asked) -> bytes:
+        return answer() if " /back " in asked.line else to(f"{other.url}/")
+
+    with Target(says) as target, Target(lambda _: to(f"{target.url}/back")) as other:
+        get(target.url, headers={"aUTHORIZATION": "Bearer x", "Proxy-Authorization": "y"})
+        assert [bool({"authorization", "proxy-authorization"} & set(asked.headers)) for asked in target.asked] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["location", "LOCATION", "LocatioN"])
+def test_where_it_leads_may_be_spelled_in_any_way(name: str) -> None:
+    with Target(lambda asked: answer(b"there") if "/b" in asked.line else answer(b"", "302 Found", f"{name}: /b")) as target:
+        assert get(target.url).body == b"there"
+
+
+def test_what_stands_before_an_at_sign_is_sent_to_nobody() -> None:
+    """Conductor's client ignores it, too; and a redirect may not hand out what it invents."""
+    with Target(lambda asked: answer() if "/b" in asked.line else to(f"http://you:other@127.0.0.1:{target.port}/b")) as target:
+        get(target.url.replace("://", "://me:secret@"))
+        assert [(set(asked.headers) & {"authorization"}, "secret" in str(asked), "other" in str(asked)) for asked in target.asked] == [
+            (set(), False, False)
+        ] * 2
+
+
 def test_a_redirect_to_nowhere_is_an_answer() -> None:
     with Target(answer(b"", "302 Found")) as target:
         assert get(target.url).status == 302
@@ -213,6 +247,24 @@ def test_a_silent_tls_handshake_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         error = refused(f"https://127.0.0.1:{listener.getsockname()[1]}/", connectionTimeOut=100)
     assert "timed out" in str(error)
+
+
+def test_time_that_ends_while_tls_takes_over_the_socket_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog breaks the socket that it knows, which stands for nothing by then; nobody would watch the new one."""
+    went_on: list[bool] = []
+
+    class Slow(ssl.SSLContext):
+        def wrap_socket(self, sock: socket.socket, **options: Any) -> ssl.SSLSocket:  # type: ignore[override]
+            wrapped = super().wrap_socket(sock, **options)
+            wrapped.do_handshake = lambda: went_on.append(True)  # type: ignore[assignment]
+            time.sleep(0.3)
+            return wrapped
+
+    monkeypatch.setattr(call, "_context", [Slow(ssl.PROTOCOL_TLS_CLIENT)])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        error = refused(f"https://127.0.0.1:{listener.getsockname()[1]}/", max_s=0.1)
+    assert "timed out" in str(error)
+    assert not went_on
 
 
 def test_a_slow_resolver_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:

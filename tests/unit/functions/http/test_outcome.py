@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -136,3 +138,33 @@ def test_nobody_listens() -> None:
     said = f'I/O error on PUT request for "http://127.0.0.1:{port}/x": Connect to http://127.0.0.1:{port} failed: Connection refused'
     says = f"java.lang.Exception: {said}"
     assert found == Outcome(TaskStatus.FAILED, {"response": says}, f"Failed to invoke HTTP task due to: {says}")
+
+
+PEAK = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from tests.unit.functions.http.target import HERE, Target, answer
+from batuta_server.http.outcome import outcome_of
+with Target(answer(b"[" + b",".join([b"[{}]"] * 209_000) + b"]")) as target, ThreadPoolExecutor(10) as threads:
+    given = {"uri": target.url, "method": "GET", "readTimeOut": 60000}
+    found = list(threads.map(lambda _: outcome_of(given, HERE), range(10)))
+assert all("larger than" in (outcome.reason or "") for outcome in found), found[0]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_ten_answers_that_grow_in_memory_do_not_take_the_function_with_them() -> None:
+    """A megabyte of small lists is 32 MB of objects; the function has 256, and others' tasks in the same batch."""
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 200
+
+
+def test_a_long_error_body_of_many_different_characters_is_read_no_further_than_it_is_shown() -> None:
+    found = outcome(answer(("\r\n" + "x" * 9_999 + "ü" * 400_000).encode(), "500 Oh"))
+    assert (found.reason or "").endswith('"<EOL>' + "x" * 9_995 + '..."')
+
+
+def test_a_reason_phrase_is_cut() -> None:
+    assert len(outcome(b"HTTP/1.1 500 " + b"x" * 60_000 + b"\r\n\r\n").reason or "") < 1000
+    found = outcome(b"HTTP/1.1 200 " + b"x" * 60_000 + b"\r\nContent-Length: 0\r\n\r\n")
+    assert len(found.output["response"]["reasonPhrase"]) < 1000

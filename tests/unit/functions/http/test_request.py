@@ -52,12 +52,32 @@ def test_all_verbs(method: str) -> None:
         ({"uri": "http://h", "method": "GET", "headers": {"X": "a\r\nY: b"}}, "cannot be sent"),
         ({"uri": "http://h", "method": "GET", "headers": {"X: y\r\n": "a"}}, "cannot be sent"),
         ({"uri": "http://h", "method": "GET", "headers": "X: y"}, "must be an object"),
+        ({"uri": "http://h", "method": "GET", "headers": {"X": "a\r\n Y: b"}}, "cannot be sent"),  # once a header that goes on
+        ({"uri": "http://h", "method": "GET", "headers": {"X": ["a", "\x01"]}}, "cannot be sent"),
+        ({"uri": "http://h", "method": "GET", "headers": {"": "a"}}, "cannot be sent"),
+        ({"uri": "http://h", "method": "GET", "contentType": "a\r\n Y: b"}, "cannot be sent"),
+        ({"uri": "http://h", "method": "GET", "contentType": "a\r\nY: b"}, "cannot be sent"),
+        ({"uri": "http://h", "method": "GET", "accept": ["a", "b\n\tY: b"]}, "cannot be sent"),
+        ({"uri": "http://h", "method": "GET", "accept": "a\x7f"}, "cannot be sent"),
     ],
 )
 def test_what_cannot_be_asked_has_a_reason(given: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadRequest) as caught:
         request_of({"http_request": given})
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "ftp://me:secret@h/x?token=secret", "h/x?token=secret", "http:secret", "http://me:secret/x@h/", "http://h:secret/", "http://me:secret@[::1/",
+        "http://me:secret@a b/?x=secret", "http://me@secret:99999/", "http://me:secret@/", "http://me:secret@[fe80::1%25eth0]/",
+    ],
+)  # fmt: skip
+def test_a_reason_quotes_nothing_of_a_uri_that_may_be_a_secret(uri: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        request_of({"uri": uri, "method": "GET"})
+    assert "secret" not in str(caught.value)
 
 
 def test_a_request_that_is_no_object() -> None:
@@ -133,7 +153,22 @@ def test_accept_and_content_type() -> None:
     assert asked(accept=[]).headers["Accept"] == "application/json"
 
 
-@pytest.mark.parametrize(("ms", "seconds"), [(100, 0.1), ("250", 0.25), (None, 3), ("soon", 3), (0, 60), (-1, 60), (10**12, 60), (True, 3)])
+@pytest.mark.parametrize(
+    ("ms", "seconds"),
+    [
+        (100, 0.1),
+        ("250", 0.25),
+        (None, 3),
+        ("soon", 3),
+        (0, 60),
+        (-1, 60),
+        (10**12, 60),
+        (10**400, 60),
+        ("inf", 60),
+        ("nan", 60),
+        (True, 3),
+    ],
+)
 def test_nobody_waits_longer_than_a_minute(ms: Any, seconds: float) -> None:
     assert asked(readTimeOut=ms).read_timeout_s == seconds
     assert asked(connectionTimeOut=ms).connect_timeout_s == min(seconds, 10)
