@@ -22,6 +22,7 @@ _FREEZE = ("GetItem", "BatchGetItem", "Query", "PutItem")
 _REGISTER = (*_FREEZE, "UpdateItem", "DeleteItem")
 _ARM = ("PutItem",)  # a far timer, or the mover's cursor
 _MOVE = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # far timers that come near, and the cursor
+_LIMIT = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # gates of task types with limits, which lie beside the timers
 
 _SEND = ("GetQueueUrl", "SendMessage")
 _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by the function itself
@@ -61,6 +62,7 @@ def api(arns: Arns) -> list[iam.PolicyStatement]:
         allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
         allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),
         *_payloads(arns),
+        allow("s3", ("GetObject", "PutObject"), arns.uploads()),  # what the URLs that it signs may do, and to take in what came by them
         _token_keys(arns),
     ]
 
@@ -70,7 +72,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         _scripts(arns),
         allow("dynamodb", _JOURNAL, [arns.table(layout.EXECUTIONS)]),
         allow("dynamodb", _FREEZE, [arns.table(layout.DEFINITIONS)]),
-        allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
+        allow("dynamodb", (*_ARM, *_LIMIT), [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.DECIDER_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, arns.task_queues()),

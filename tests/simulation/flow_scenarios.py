@@ -7,7 +7,7 @@ from typing import Any
 
 from batuta_core.decider.known import ScriptResult
 from batuta_core.decider.step import SCRIPTS_MAX
-from batuta_core.engine import catalog, revive
+from batuta_core.engine import catalog, operations
 from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
@@ -69,7 +69,7 @@ def branches_that_were_left_read_what_came_before() -> None:
 def what_a_failure_in_a_fork_cancels_is_begun_again_once() -> None:
     """A script in a fork fails in the decision that begins the other branch and the join. A retry begins the branch again and opens the
     join; a restart begins all of it, and not twice."""
-    for revival in (revive.retry, revive.restart):
+    for revival in (operations.retry, operations.restart):
         watcher = Watcher()
         said = [ScriptResult(error="not now")]
         fork = [task("f", "FORK_JOIN", forkTasks=[[inline("a")], [task("b")]]), task("j", "JOIN", joinOn=["a", "b"])]
@@ -81,7 +81,7 @@ def what_a_failure_in_a_fork_cancels_is_begun_again_once() -> None:
         world.run(limit_ms=3600_000)
         head = watcher.last[execution].head
         began = [change.fields["ref"] for change in watcher.records[execution][1].changes if change.is_new]
-        wanted = ["a", "b"] if revival is revive.retry else ["f", "a", "b", "j"]
+        wanted = ["a", "b"] if revival is operations.retry else ["f", "a", "b", "j"]
         require(head.status.value == "COMPLETED" and began == wanted, "what was cancelled begins once", began, head)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate, query, revive
+from batuta_core.engine import catalog, operate, operations, query
 from batuta_core.engine.export import export
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
@@ -26,6 +26,7 @@ from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import family, invariants, told_events
+from tests.simulation.limits import CROWD, LimitWatcher, draw_limits
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
@@ -53,6 +54,7 @@ class Plan:
     is_fifo_kept: bool = True
     skew_ms: int = 0
     failure_name: str = ""
+    new_limits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # task definitions registered anew, and when
     children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
 
 
@@ -62,6 +64,7 @@ class Run:
 
     world: World
     watcher: invariants.Watcher
+    has_new_limits: bool = False
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
@@ -92,6 +95,7 @@ def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
     plan = draw_plan(random)
+    draw_limits(Random(seed + 2), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
@@ -120,7 +124,12 @@ def run_plan(
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
-    run = Run(world, watcher)
+    run = Run(world, watcher, has_new_limits=bool(plan.new_limits))
+    limits = LimitWatcher(world, watcher)
+    for workload in (*plan.children, *plan.workloads):
+        for definition in workload.task_definitions:
+            limits.limit(definition)
+    world.queues.on_send, world.queues.on_receive = limits.on_send, limits.on_receive
     if runs is not None:
         runs.append(run)
     for workload in (*plan.children, *plan.workloads):
@@ -140,6 +149,8 @@ def run_plan(
     world.wakers.append(signaller.wakes)
     if plan.has_operations:
         _draw_operations(run, plan)
+    for moment_ms, changed in plan.new_limits:
+        world.agenda.append((world.now_ms + moment_ms, Action("limits", functools.partial(_change_limits, run, limits, changed))))
     world.on_step = lambda: _look(run)
     world.on_done = functools.partial(_look_at_fired, run)
     if not plan.is_calm:
@@ -147,8 +158,9 @@ def run_plan(
     elif not any(
         workload.late_types for workload in (*plan.workloads, *plan.children)
     ):  # where a queue is missing, all of a decision is sent again
-        world.queues.on_send = _Once()
+        world.queues.on_send = _each(limits.on_send, _Once())
     world.run()
+    limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     told_events.each_has_its_effect_once(world, watcher)
     return run
@@ -176,6 +188,14 @@ def _look_at_fired(run: Run, queue: str, done: list[Incoming]) -> None:
                 invariants.a_fired_timer_is_acted_upon(run.watcher, message.execution, message.event.due_ms)
 
 
+def _each(*heard: Callable[[str, Outgoing], None]) -> Callable[[str, Outgoing], None]:
+    def hear(queue: str, message: Outgoing) -> None:
+        for one in heard:
+            one(queue, message)
+
+    return hear
+
+
 class _Once:
     """Without faults nothing is sent twice: no task, no timer, no event but a child's end."""
 
@@ -186,6 +206,8 @@ class _Once:
         key = (queue, message.text)
         if '"child_ended"' in message.text:
             return  # a stop that crosses the end is answered with it once more
+        if '"due":0}' in message.text or '"wf":"","rec":0,"gate"' in message.text:
+            return  # limits that were changed twice
         invariants.require(key not in self._sent, "without faults nothing is sent twice", queue, message.text)
         self._sent.add(key)
 
@@ -330,11 +352,23 @@ def _start(run: Run, workload: Workload) -> None:
         world.agenda.remove(again)
 
 
+def _change_limits(run: Run, limits: LimitWatcher, definition: dict[str, Any]) -> None:
+    """Registers again and again until the answer has come."""
+    world = run.world
+    again = (world.now_ms + 1000, Action("limits", functools.partial(_change_limits, run, limits, definition)))
+    world.agenda.append(again)
+    limits.limit(definition)
+    catalog.register_tasks(world.ports, NAMESPACE, [definition])
+    if again in world.agenda:
+        world.agenda.remove(again)
+
+
 def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
         if plan.children:
-            for operation in random.sample((_terminate_child, _remove_child, _end_by_hand, _terminate_child), random.randint(0, 2)):
+            by_hand = (_terminate_child, _remove_child, _end_by_hand, _terminate_child, _revive_child, _revive_child, _revive_child)
+            for operation in random.sample(by_hand, random.randint(0, 4)):
                 moment = run.world.now_ms + random.choice((10, 4000, 9000, 70_000))
                 run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
         calm = (_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register)
@@ -389,6 +423,16 @@ def _remove_child(run: Run, _execution: ExecutionId) -> None:
 
 
 @_operation
+def _revive_child(run: Run, _execution: ExecutionId) -> None:
+    """A retry, a restart or a rerun of an execution that runs for a task of another."""
+    random, last = run.world.random, run.watcher.last
+    found = sorted(execution for execution, record in last.items() if record.head.about.parent and record.head.status.is_terminal)
+    if found:
+        child = random.choice(found)
+        random.choice((_retry, _restart, _rerun)).__wrapped__(run, child)  # type: ignore[attr-defined]
+
+
+@_operation
 def _end_by_hand(run: Run, execution: ExecutionId) -> None:
     """A user reports on a task for which a child runs."""
     report = operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 1}, is_merged=True, callback_after_s=None)
@@ -411,17 +455,17 @@ def _write_log(run: Run, execution: ExecutionId) -> None:
 
 @_operation
 def _pause(run: Run, execution: ExecutionId) -> None:
-    revive.pause(run.world.ports, execution)
+    operations.pause(run.world.ports, execution)
 
 
 @_operation
 def _retry(run: Run, execution: ExecutionId) -> None:
-    revive.retry(run.world.ports, execution)
+    operations.retry(run.world.ports, execution)
 
 
 @_operation
 def _restart(run: Run, execution: ExecutionId) -> None:
-    revive.restart(run.world.ports, execution, is_latest=run.world.random.random() < 0.3)
+    operations.restart(run.world.ports, execution, is_latest=run.world.random.random() < 0.3)
 
 
 @_operation
@@ -434,7 +478,7 @@ def _rerun(run: Run, execution: ExecutionId) -> None:
     graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
     node = graph.nodes.get(task["ref"]) if task else None
     has_input = node is not None and not node.type.is_named_late and random.random() < 0.2  # such a one would become another's task
-    revive.rerun(
+    operations.rerun(
         run.world.ports,
         execution,
         task_id=task_id,
@@ -450,17 +494,17 @@ def _skip(run: Run, execution: ExecutionId) -> None:
     alone = [
         ref for ref in graph.nodes if not any(graph.is_inside(ref, node) for node in outer)
     ]  # which round it was, nobody can tell later
-    revive.skip(run.world.ports, execution, run.world.random.choice(alone))
+    operations.skip(run.world.ports, execution, run.world.random.choice(alone))
 
 
 @_operation
 def _set_variable(run: Run, execution: ExecutionId) -> None:
-    revive.update_variables(run.world.ports, execution, {USER_VARIABLE: run.world.random.randint(1, 9)})
+    operations.update_variables(run.world.ports, execution, {USER_VARIABLE: run.world.random.randint(1, 9)})
 
 
 @_operation
 def _reset_callbacks(run: Run, execution: ExecutionId) -> None:
-    revive.reset_callbacks(run.world.ports, execution)
+    operations.reset_callbacks(run.world.ports, execution)
 
 
 class _Resumer:
@@ -488,14 +532,14 @@ class _Resumer:
 
     def _resume(self, execution: ExecutionId) -> None:
         try:
-            revive.resume(self._run.world.ports, execution)
+            operations.resume(self._run.world.ports, execution)
         except (OperationRefused, WorkflowNotFound):
             pass
 
 
 def _register(run: Run, workload: Workload) -> None:
-    """The same definitions once more, as a worker that starts does."""
-    if workload.task_definitions:
+    """The same definitions once more, as a worker that starts does. Not where another user changes them."""
+    if workload.task_definitions and not run.has_new_limits:
         catalog.register_tasks(run.world.ports, NAMESPACE, workload.task_definitions)
     catalog.register_workflows(run.world.ports, NAMESPACE, [workload.definition], no_javascript)
 
@@ -548,7 +592,10 @@ class _Signaller:
 
 
 def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
-    by_name = {workload.name: workload for workload in (*plan.workloads, *plan.children)}
+    by_name = {
+        workload.name.rstrip("0123456789") if workload.name.startswith(CROWD) else workload.name: workload
+        for workload in (*plan.workloads, *plan.children)
+    }
     random = world.random
 
     def outcome(task_type: str, ref: str, attempt: int, call: int) -> Outcome:

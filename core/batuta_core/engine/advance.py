@@ -15,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from batuta_core.engine import child
-from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.decider import lives
+from batuta_core.engine import child, gates
+from batuta_core.engine.dispatch import before_new_life, dispatch, open_commands
 from batuta_core.engine.fetch import JournalGap, broken_by, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, WriteSummary
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit, StartChild, StopChild, TellRevival, WriteSummary
 from batuta_core.model.error import BatutaError, RecordTooLarge, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
+from batuta_core.model.gate import GateId, GateMessage
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -37,6 +39,11 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
 
     ``is_redelivered``: one of the messages was received before, so an earlier try may have died after its commit.
     """
+    if len(inbound) > 1 and any(child.may_begin_life(item) for item in inbound):
+        found = None
+        for item in inbound:  # a new life is decided alone: it looks back at records, and what is decided with it is in none yet
+            found = advance(ports, execution, [item], is_redelivered=is_redelivered)
+        return found
     events = [item for item in inbound if not isinstance(item, GuardFired)]
     was_refused = False
     is_first = any(isinstance(event, WorkflowStarted) for event in events)  # then a glance would see nothing
@@ -75,6 +82,7 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
         return None
     if decision.record is None or len(decision.record.events) < len(events):
         return None
+    before_new_life(ports, execution, glanced, decision.record)
     try:
         record, plain = spill(ports, execution, decision.record)
     except RecordTooLarge:
@@ -103,6 +111,7 @@ def _commit(
             if newest and again:
                 dispatch(ports, execution, newest, again)
             return newest
+        before_new_life(ports, execution, newest, decision.record)
         try:
             record, raw = spill(ports, execution, decision.record)
         except RecordTooLarge as error:
@@ -155,8 +164,12 @@ def _is_open(command: Command, newest: Record) -> bool:
             return command.ref in head.open and head.open[command.ref].place == command.place
         case StopChild():
             return command in head.stops
+        case TellRevival():
+            return command in lives.revival(head)
         case ArmTimer():
             return head.mark is not None and head.mark.timer == command.timer
+        case ReturnPermit():
+            return command in head.returned
         case WriteSummary():
             return True
         case _:
@@ -179,6 +192,7 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
     execution would break. ``note`` is told what could be read."""
     failed: list[str] = []
     groups: dict[ExecutionId, _Group] = {}
+    at_gates: dict[GateId, gates.Turn] = {}
     waiting: set[str] = set()
     for received in incoming:
         if received.group in waiting:
@@ -195,6 +209,10 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
             waiting.add(received.group)
             continue
         note(message)
+        if isinstance(message.event, GateMessage):
+            turn = at_gates.setdefault(GateId(message.execution.namespace, message.event.gate), gates.Turn())
+            turn.add(message.execution, message.event, received)
+            continue
         group = groups.setdefault(message.execution, _Group())
         group.inbound.append(message.event)
         group.message_ids.append(received.message_id)
@@ -213,6 +231,10 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
     for execution in together.flush():
         if not _advance_group(ports, execution, groups[execution], is_redelivered=True):
             failed.extend(groups[execution].message_ids)
+    for gate, turn in at_gates.items():
+        is_late = ports.clock.now_ms() - began_ms > _BEGIN_WITHIN_MS
+        if is_late or not gates.take(ports, gate, turn):
+            failed.extend(turn.message_ids)
     return list(dict.fromkeys(failed))
 
 
@@ -238,6 +260,10 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         return True
     except BatutaError:  # it cannot be read yet
         return False
+    if isinstance(message.event, GateMessage):
+        turn = gates.Turn(is_redelivered=True)
+        turn.add(message.execution, message.event, received)
+        return gates.take(ports, GateId(message.execution.namespace, message.event.gate), turn)
     try:
         advance(ports, message.execution, [message.event], is_redelivered=True)
     except Exception as error:
@@ -248,8 +274,8 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         reason = f"the execution cannot be decided: {error!r}"
         try:
             broken = WorkflowBroken(op=received.message_id[:8], reason=reason)
-            # A start that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
-            first = [message.event] if isinstance(message.event, WorkflowStarted) else []
+            # A start, or a stop in its stead, that cannot be decided makes the first record all the same: somebody may wait for its end.
+            first = [message.event] if child.is_beginning(message.event) else []
             advance(ports, execution, [*first, broken], is_redelivered=True)
         except Exception as worse:  # not even its end can be written now: the message waits, and stops no other
             ports.log.failed("execution_not_ended", worse, namespace=execution.namespace, workflow_id=execution.workflow_id)

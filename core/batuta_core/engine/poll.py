@@ -16,10 +16,11 @@ from typing import Any
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
 from batuta_core.engine import operate, timers, wire
-from batuta_core.engine.fetch import graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.fetch import graph_of, open_nodes, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
+from batuta_core.engine.resolver import Resolver
 from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
 from batuta_core.model.ids import short_hash
@@ -99,6 +100,8 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         task = next((task for task in newest.head.open.values() if task.place == message.place), None)
         if task is None or task.calls != message.call or task.is_leased:
             return None
+        if message.is_rated and received.receives > 1:  # another start needs another permit
+            return TaskHandedBack(place=message.place, op=op, send=message.send, is_gone=True)
         return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 
     try:
@@ -111,7 +114,7 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         ports.queues.release(queue, [received.receipt])
         return None
     if newest is not None:
-        is_ours = any(getattr(event, "op", "") == op for event in newest.events)
+        is_ours = any(isinstance(event, TaskStarted) and event.op == op for event in newest.events)
         held = [task for task in newest.head.open.values() if task.place == message.place] if is_ours else []
     task = _shown(ports, message.execution, newest, held[0]) if held and newest is not None else None
     ports.queues.delete(queue, [received.receipt])
@@ -141,4 +144,4 @@ def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask)
     workflow.correlation_id = newest.head.about.correlation_id
     task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
     node = open_nodes(ports, execution, newest, graph, [held])[held.ref]
-    return wire.task_json(task, workflow, node, lambda value: read_payload(ports, execution, value))
+    return wire.task_json(task, workflow, node, Resolver(ports, execution))

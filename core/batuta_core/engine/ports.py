@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.model.error import ResourceMissing, StaleHead
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
@@ -161,6 +162,29 @@ class FarTimers(Protocol):
         """Never moves back."""
 
 
+class GateOvertaken(StaleHead):
+    """``Gates.write`` met another state than the one that was read. It may be one's own, from a write whose reply was lost."""
+
+
+class Gates(Protocol):
+    """Where the gates of task types with limits stand, and who waits at them."""
+
+    def read(self, gate: GateId) -> GateState:
+        """Strongly consistent; of version 0 when nobody has written it yet."""
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        """One conditional write over the state of the version before. Raises GateOvertaken."""
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Puts them in line. Repeats do nothing more."""
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        """The first ``limit`` in line behind the sort key ``after``, read strongly consistently."""
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Takes them out of the line. Repeats do nothing more."""
+
+
 class Payloads(Protocol):
     def put(self, execution: ExecutionId, raw: bytes) -> PayloadRef:
         """Keeps ``raw`` under a name made from its content, below the execution's prefix: equal content, equal reference."""
@@ -169,6 +193,27 @@ class Payloads(Protocol):
 
     def purge(self, execution: ExecutionId) -> None:
         """Deletes all payloads of the execution. Repeats do nothing more."""
+
+    def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
+        """Gives ``target`` the payload under the same reference, without reading it. Raises WorkflowNotFound when it is gone."""
+
+    def url(self, path: str, *, is_write: bool) -> str:
+        """Where whoever has the URL may read the object at ``path``, or write it, for some minutes."""
+
+    def peek(self, path: str) -> Uploaded | None:
+        """What was written to such a URL."""
+
+    def adopt(self, path: str, version: str, execution: ExecutionId, ref: PayloadRef) -> bool:
+        """Gives the execution a copy of that version as ``ref``. False when another was written since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """``beginning``: its first bytes; ``version`` tells one content from another."""
+
+    size_bytes: int
+    version: str
+    beginning: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,6 +464,7 @@ class Ports:
     journal: Journal
     queues: Queues
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     summaries: Summaries
     definitions: Definitions

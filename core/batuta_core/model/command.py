@@ -110,21 +110,70 @@ class StopChild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellParent:
-    """Tell the task that this execution runs for how this life ended: as ``record`` says."""
+    """Tell the task that this execution runs for how this life ended: as ``record`` says. ``seen``: as of ``ChildRevived``."""
 
     status: WorkflowStatus
     record: int
     life: int = 1
+    seen: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"c": "tell", "s": self.status.value, "rec": self.record}
         if self.life != 1:
             out["life"] = self.life
+        if self.seen:
+            out["seen"] = list(self.seen)
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TellParent:
-        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1))
+        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1), seen=tuple(data.get("seen", ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellRevival:
+    """Tell the task that this execution runs for of its present life. Open for as long as that lasts."""
+
+    life: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"c": "revival", "life": self.life}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TellRevival:
+        return cls(life=data["life"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPermit:
+    """Tell the gate of the task's type that its ``send``-th delivery has started, or is over. It stays in the head for one record:
+    whoever writes the next one has seen to it that it was carried out."""
+
+    gate: str
+    place: TaskPlace
+    send: int = 0
+    started_ms: int = 0
+    is_over: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"c": "permit", "gate": self.gate, "task": self.place.to_list()}
+        if self.send:
+            out["send"] = self.send
+        if self.started_ms:
+            out["start"] = self.started_ms
+        if not self.is_over:
+            out["on"] = 1
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ReturnPermit:
+        return cls(
+            gate=data["gate"],
+            place=TaskPlace(*data["task"]),
+            send=data.get("send", 0),
+            started_ms=data.get("start", 0),
+            is_over="on" not in data,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +201,8 @@ class Purge:
         return cls()
 
 
-ChildCommand = StartChild | StopChild | TellParent
-Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | WriteSummary | Purge
+ChildCommand = StartChild | StopChild | TellParent | TellRevival
+Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | ReturnPermit | WriteSummary | Purge
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "enqueue": EnqueueTask.from_dict,
@@ -161,7 +210,9 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "child": StartChild.from_dict,
     "stop": StopChild.from_dict,
     "tell": TellParent.from_dict,
+    "revival": TellRevival.from_dict,
     "failure": StartFailureWorkflow.from_dict,
+    "permit": ReturnPermit.from_dict,
     "summary": WriteSummary.from_dict,
     "purge": Purge.from_dict,
 }

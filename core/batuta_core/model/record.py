@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from batuta_core.model.command import Command, StopChild, command_from_dict
+from batuta_core.model.command import Command, ReturnPermit, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, ParentTask, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
@@ -131,6 +131,7 @@ class OpenTask:
     reads: tuple[str, ...] = ()  # a join of a dynamic fork: whose outputs the branches' inputs read
     child: str = ""  # another execution runs for this task: its definition's content hash
     life: int = 1  # the life of the child that counts, named by the child's record that began it
+    gate: str = ""  # the limits that its deliveries wait for, by the name of their task definition
 
     @property
     def shown_ref(self) -> str:
@@ -173,6 +174,7 @@ class OpenTask:
             ("do", self.domain),
             ("re", self.place.rerun),
             ("ch", self.child),
+            ("g", self.gate),
         ):
             if value:
                 rest[key] = value
@@ -223,6 +225,7 @@ class OpenTask:
             domain=get("do", ""),
             child=get("ch", ""),
             life=get("li", 1),
+            gate=get("g", ""),
         )
 
 
@@ -310,11 +313,13 @@ class Head:
     has_forked: bool = False  # a dynamic fork has run: the next one names its branches otherwise
     input_record: int = 0  # the record of the rerun that brought another input; 0: the first record has it
     life: int = 0  # the record that began the present run: a retry, restart or rerun; 0: the first record did
+    seen: tuple[int, ...] = ()  # a child's: as of ``ChildRevived``, for the present life
     skipped: Mapping[str, Ended] = field(default_factory=dict)  # tasks that the flow steps over, by reference name
     passed: tuple[str, ...] = ()  # what follows a task that was retried after the flow had gone on without it
     todo: tuple[Begin, ...] = ()  # where the flow goes on: after a pause, after a retry, or at once, since a decision had run its scripts
     has_news: bool = False  # the next decision has to look at what waits for others
     held: tuple[HeldFailure, ...] = ()  # paused: what failed meanwhile
+    returned: tuple[ReturnPermit, ...] = ()  # of this record: to be carried out before the next one is written
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
@@ -338,12 +343,14 @@ class Head:
             ("last", [command.to_dict() for command in self.last]),
             ("inrec", self.input_record),
             ("life", self.life),
+            ("seen", list(self.seen)),
             ("skip", {ref: place.to_list() for ref, place in self.skipped.items()}),
             ("passed", list(self.passed)),
             ("todo", [begin.to_list() for begin in self.todo]),
             ("held", [_held_list(item) for item in self.held]),
             ("stops", [command.to_dict() for command in self.stops]),
             ("ts", self.stops_ms),
+            ("perm", [command.to_dict() for command in self.returned]),
         ):
             if value:
                 out[key] = value
@@ -381,6 +388,7 @@ class Head:
             tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
             last=tuple(command_from_dict(item) for item in get("last", ())),
             life=get("life", 0),
+            seen=tuple(get("seen", ())),
             stops=tuple(StopChild.from_dict(item) for item in get("stops", ())),
             stops_ms=get("ts", 0),
             guards=_pair(get("guards", (0, 0))),
@@ -392,6 +400,7 @@ class Head:
             todo=tuple(Begin.from_list(item) for item in get("todo", ())),
             has_news="news" in data,
             held=tuple(_held_from_list(item) for item in get("held", ())),
+            returned=tuple(ReturnPermit.from_dict(item) for item in get("perm", ())),
         )
 
 

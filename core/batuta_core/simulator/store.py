@@ -12,6 +12,7 @@ from batuta_core.engine.ports import (
     ANY_TASK,
     NOTED_TASKS_MAX,
     FarTimer,
+    GateOvertaken,
     HandlerAction,
     LogLine,
     PollData,
@@ -19,9 +20,11 @@ from batuta_core.engine.ports import (
     Summary,
     SummaryPage,
     SummaryQuery,
+    Uploaded,
 )
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record, pack, unpack
@@ -78,6 +81,7 @@ class SimulatedJournal:
 class SimulatedPayloads:
     def __init__(self) -> None:
         self.objects: dict[tuple[ExecutionId, str], bytes] = {}
+        self.uploads: dict[str, bytes] = {}
 
     def put(self, execution: ExecutionId, raw: bytes) -> PayloadRef:
         key = ids.short_hash(raw)
@@ -92,6 +96,40 @@ class SimulatedPayloads:
     def purge(self, execution: ExecutionId) -> None:
         for key in [key for key in self.objects if key[0] == execution]:
             del self.objects[key]
+
+    def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
+        if (source, ref.key) not in self.objects:
+            raise WorkflowNotFound(f"payload {ref.key} of {source} is gone")
+        self.objects[target, ref.key] = self.objects[source, ref.key]
+
+    def url(self, path: str, *, is_write: bool) -> str:
+        return f"memory:///{path}?{'write' if is_write else 'read'}"
+
+    def peek(self, path: str) -> Uploaded | None:
+        raw = self.uploads.get(path)
+        return None if raw is None else Uploaded(len(raw), ids.short_hash(raw), raw[:32])
+
+    def adopt(self, path: str, version: str, execution: ExecutionId, ref: PayloadRef) -> bool:
+        raw = self.uploads.get(path)
+        if raw is None or ids.short_hash(raw) != version:
+            return False
+        self.objects[execution, ref.key] = raw
+        return True
+
+    # --- what whoever has a URL does
+
+    def upload(self, url: str, raw: bytes) -> None:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        if right != "write":
+            raise ValueError(f"{url} is not for writing")
+        self.uploads[path] = raw
+
+    def download(self, url: str) -> bytes:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        namespace, workflow_id, key = path.split("/")
+        if right != "read":
+            raise ValueError(f"{url} is not for reading")
+        return self.objects[ExecutionId(namespace, workflow_id), key]
 
 
 class SimulatedSummaries:
@@ -173,6 +211,33 @@ class SimulatedFarTimers:
 
     def all(self) -> list[FarTimer]:
         return sorted(timer for timers in self._timers.values() for timer in timers)
+
+
+class SimulatedGates:
+    def __init__(self) -> None:
+        self._states: dict[GateId, bytes] = {}
+        self._lines: dict[GateId, set[str]] = defaultdict(set)
+
+    def read(self, gate: GateId) -> GateState:
+        return GateState.from_bytes(gate.namespace, self._states[gate]) if gate in self._states else GateState()
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        if self.read(gate).version != state.version - 1:
+            raise GateOvertaken(f"the gate {gate} was overtaken")
+        self._states[gate] = state.to_bytes()
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].update(entry.sort_key for entry in entries)
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        keys = sorted(key for key in self._lines[gate] if key > after)[:limit]
+        return [Entry.from_sort_key(gate.namespace, key) for key in keys]
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].difference_update(entry.sort_key for entry in entries)
+
+    def all(self) -> list[GateId]:
+        return list(self._states)
 
 
 class SimulatedDefinitions:

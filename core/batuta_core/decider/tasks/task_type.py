@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from batuta_core.model.error import Problem, UnsupportedTaskType
+from batuta_core.model.execution import TaskStatus
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -36,6 +38,7 @@ class TaskType:
     is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
     limit_late_ms: ClassVar[int] = 0  # how much later than due such limits are looked at, unless somebody asks
     runs_child: ClassVar[bool] = False  # what runs for it ends with it
+    takes_parts: ClassVar[bool] = False  # it only hands its input on, so that payloads may be in it that are too large to be loaded
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         """What Conductor refuses at registration (reference section 1.4). ``path`` leads to ``task``."""
@@ -98,4 +101,7 @@ class TaskType:
 
     def deliver(self, step: Step, node: Node, task: OpenTask) -> None:
         """The task's message is due: its delay was too long for SQS, or it gets too old."""
+        if task.gate and task.sent_ms and task.status is TaskStatus.SCHEDULED:  # it stands in line anew, or anew has a permit
+            step.return_permit(task)
+            task = replace(task, sends=task.sends + 1)
         step.keep(node, step.enqueue(task))

@@ -750,8 +750,9 @@ def test_an_input_by_reference_needs_a_url(queues: MemoryQueues) -> None:
     assert "BATUTA_URL" in (result.reason or "")
 
 
-@pytest.mark.parametrize(("size", "said"), [(200_000, "set BATUTA_URL"), (6_000_000, "the limit is 5242880")])
-def test_a_large_output_needs_a_url(queues: MemoryQueues, size: int, said: str) -> None:
+@pytest.mark.parametrize(("size", "said"), [(200_000, "set BATUTA_URL"), (2_000_000, "the limit is 1000000")])
+def test_a_large_output_needs_a_url(queues: MemoryQueues, size: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batuta.worker.report.EXTERNAL_MAX_BYTES", 1_000_000)
     large = task("large")(lambda: {"text": "x" * size})
     queues.put("large")
     with working(large, queues=queues):
@@ -803,3 +804,18 @@ def test_nothing_is_logged_to_the_root_logger(queues: MemoryQueues) -> None:
     with working(add, queues=queues):
         pass
     assert logging.getLogger().handlers == before
+
+
+def test_a_task_with_a_limit_on_starts_that_was_given_out_before_is_not_begun_but_sent_back_into_line(queues: MemoryQueues) -> None:
+    gate = Gate()
+    message = replace(make_message(1, "gated", {}), is_rated=True)
+    queue = task_queue_name(STAGE, "default", "gated")
+    queues.ensure("gated")
+    queues.put_text(queue, message.to_text())
+    received = queues.simulated.receive(queue, 1, 0)  # by one that dies
+    queues.simulated.release(queue, [item.receipt for item in received])
+    with working(gate.function(), queues=queues):
+        until(lambda: queues.left() == 0)
+    [event] = queues.events(TaskHandedBack)
+    assert (event.is_gone, event.send) == (True, 0)
+    assert not gate.entered
