@@ -66,8 +66,9 @@ def branches_that_were_left_read_what_came_before() -> None:
     require(seen == [{"seen": "e"}], "a branch reads what came before the fork", seen)
 
 
-def what_a_failure_kept_from_beginning_is_begun_once() -> None:
-    """A script in a fork fails before the other branch and the join have begun. A retry begins them; a restart does, too, and not twice."""
+def what_a_failure_in_a_fork_cancels_is_begun_again_once() -> None:
+    """A script in a fork fails in the decision that begins the other branch and the join. A retry begins the branch again and opens the
+    join; a restart begins all of it, and not twice."""
     for revival in (operations.retry, operations.restart):
         watcher = Watcher()
         said = [ScriptResult(error="not now")]
@@ -81,12 +82,12 @@ def what_a_failure_kept_from_beginning_is_begun_once() -> None:
         head = watcher.last[execution].head
         began = [change.fields["ref"] for change in watcher.records[execution][1].changes if change.is_new]
         wanted = ["a", "b"] if revival is operations.retry else ["f", "a", "b", "j"]
-        require(head.status.value == "COMPLETED" and began == wanted, "what had not begun begins once", began, head)
+        require(head.status.value == "COMPLETED" and began == wanted, "what was cancelled begins once", began, head)
 
 
 SCENARIOS: list[Callable[[], None]] = [
     a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
     a_look_that_was_left_is_done_by_the_next_decision,
     branches_that_were_left_read_what_came_before,
-    what_a_failure_kept_from_beginning_is_begun_once,
+    what_a_failure_in_a_fork_cancels_is_begun_again_once,
 ]

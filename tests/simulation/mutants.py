@@ -1021,13 +1021,6 @@ _add(
     "what a fork begins depends on the order of its branches",
 )
 _add(
-    "workers-hear-of-branches-that-are-over",
-    "batuta_core.decider.outcome",
-    "[command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]",
-    "step.draft.commands[before:]",
-    "a worker runs a task of an execution that ended in the record that made it",
-)
-_add(
     "a-users-look-is-as-late-as-a-timer",
     "batuta_core.decider.timeout",
     "late_ms = 0 if is_asked else node.type.limit_late_ms",

@@ -11,7 +11,7 @@ from batuta_core.decider.known import DefinitionName, NotStartable
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
 from batuta_core.model import ids
-from batuta_core.model.command import Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import Command, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import assembled, check_size
@@ -181,12 +181,10 @@ def finish(
 
 def _begin_beside(step: Step) -> None:
     """A fork begins the first tasks of all branches and the join, before one of them that ends here and now can end the
-    execution (recorded). No worker hears of those tasks: they are cancelled in this record."""
+    execution (recorded). No worker hears of those tasks: they are cancelled in this record, and only open ones are sent out."""
     step.is_ending = True
-    before = len(step.draft.commands)
     while step.has_beside:
         begin_next(step)
-    step.draft.commands[before:] = [command for command in step.draft.commands[before:] if not isinstance(command, EnqueueTask)]
     step.is_ending = False
 
 
