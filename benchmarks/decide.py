@@ -26,7 +26,7 @@ from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record, pack, unpack
 from batuta_core.simulator.world import World
-from benchmarks import report
+from benchmarks import decide_shapes, report
 
 SIZES = (10, 100, 1000, 10_000)
 ROUNDS = 7
@@ -150,13 +150,22 @@ def main() -> None:
     rows = [measure(size) for size in SIZES]
     trips = round_trips()
     print(report.table(rows))
+    shapes = decide_shapes.rows()
+    print("\nwhere the flow branches\n")
+    print(report.table(shapes))
     print("\nround trips from result to next task visible:")
     for kind, calls in trips.items():
         print(f"  {kind:<17} {len(calls)}  {', '.join(calls)}")
     growth = rows[-1]["ms_per_decision"] / rows[0]["ms_per_decision"]
     print(f"growth from {SIZES[0]} to {SIZES[-1]} tasks: {growth:.2f}")
     report.write(
-        "decide", {"decisions": rows, "growth": round(growth, 3), "round_trips": {kind: len(calls) for kind, calls in trips.items()}}
+        "decide",
+        {
+            "decisions": rows,
+            "growth": round(growth, 3),
+            "round_trips": {kind: len(calls) for kind, calls in trips.items()},
+            "shapes": shapes,
+        },
     )
 
 

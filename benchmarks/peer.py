@@ -113,7 +113,7 @@ def play(server: str, pids: dict[str, int], options: argparse.Namespace) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default="line,latency,growth")
+    parser.add_argument("--cases", default="line,latency,growth,fork")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--sizes", default="10,100,1000")
     parser.add_argument("--without-conductor", action="store_true")
@@ -133,6 +133,8 @@ def main() -> None:
             print(f"Conductor {VERSION}, SQLite", flush=True)
             figures["conductor"] = play(server, pids, options)
     print("\n" + report.table(_rows(figures)))
+    print("\nwall ms a task of one line, a branch of one dynamic fork, by how many there are\n")
+    print(report.table(_by_size(figures)))
     report.write("peer", figures)
 
 
@@ -151,6 +153,18 @@ def _rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
                 "10 tasks ms p50": latency.get("workflow_ms_p50", ""),
             }
         )
+    return rows
+
+
+def _by_size(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, found in figures.items():
+        for case, many, each in (("growth", "tasks", "task"), ("fork", "branches", "branch")):
+            sizes = found.get(case, [])
+            row = {str(size[many]): size[f"wall_ms_per_{each}"] for size in sizes}
+            if sizes:
+                last_over_first = round(sizes[-1][f"wall_ms_per_{each}"] / sizes[0][f"wall_ms_per_{each}"], 2)
+                rows.append({"": name, "of": case, **row, "last over first": last_over_first})
     return rows
 
 

@@ -18,7 +18,16 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
-from tests.simulation import event_scenarios, family_scenarios, flow_scenarios, operation_scenarios, system_tasks
+from tests.simulation import (
+    end_scenarios,
+    event_scenarios,
+    family_scenarios,
+    flow_scenarios,
+    fork_scenarios,
+    limit_scenarios,
+    operation_scenarios,
+    system_tasks,
+)
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, starting, world_of
@@ -352,6 +361,9 @@ SCENARIOS: list[Scenario] = [
     *system_tasks.SCENARIOS,
     *event_scenarios.SCENARIOS,
     *flow_scenarios.SCENARIOS,
+    *end_scenarios.SCENARIOS,
+    *fork_scenarios.SCENARIOS,
     *operation_scenarios.SCENARIOS,
+    *limit_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
 ]

@@ -5,7 +5,7 @@ A dynamic fork writes its branches into its task's input, as Conductor shows the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,53 @@ def forked_tasks(task_input: Any) -> Sequence[Mapping[str, Any]]:
     return found if isinstance(found, list) else ()
 
 
-def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> dict[str, Node]:
-    """The nodes that a dynamic fork made, by reference name."""
+class Branches(Mapping[str, "Node"]):
+    """The nodes that a dynamic fork made, by reference name. A branch is compiled when somebody asks for it, with all that is inside of
+    it: a decision on one branch of a thousand must not cost a thousand."""
+
+    def __init__(self, tasks: Sequence[Mapping[str, Any]], graph: Graph, loop: str | None) -> None:
+        self._graph = graph
+        self._loop = loop
+        self._left = {str(task["taskReferenceName"]): task for task in tasks}  # not compiled yet
+        self._nodes: dict[str, Node] = {}
+
+    def __getitem__(self, ref: str) -> Node:
+        if ref not in self._nodes:
+            if ref in self._left:
+                self._compile(ref)
+            else:  # it is inside of a branch
+                self._compile_all()
+        return self._nodes[ref]
+
+    def __iter__(self) -> Iterator[str]:
+        self._compile_all()
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        self._compile_all()
+        return len(self._nodes)
+
+    def branch(self, ref: str) -> Mapping[str, Node]:
+        """The nodes of the branch that begins with ``ref``; all of the fork's where ``ref`` is inside of one."""
+        if ref in self._left:
+            return self._compile(ref)
+        self._compile_all()
+        return self._nodes
+
+    def _compile(self, ref: str) -> Mapping[str, Node]:
+        found = self._graph.compile_branches([self._left.pop(ref)], self._loop)
+        self._nodes.update(found)
+        return found
+
+    def _compile_all(self) -> None:
+        for ref in list(self._left):
+            self._compile(ref)
+
+
+def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> Branches:
+    """The nodes that a dynamic fork made."""
     node = graph.node(str(scheduling_change(reader.record(fork.record), fork.nth).fields["ref"]))
-    return graph.compile_branches(forked_tasks(input_of(fork, reader)), node.loop)
+    return Branches(forked_tasks(input_of(fork, reader)), graph, node.loop)
 
 
 def input_of(fork: TaskPlace, reader: Reader) -> Any:
@@ -37,14 +80,23 @@ def input_of(fork: TaskPlace, reader: Reader) -> Any:
     return reader.payload(task_input_in(reader.record(fork.rerun or fork.record), number, fork))
 
 
-def node_of(task: OpenTask, graph: Graph, reader: Reader) -> Node:
-    """The node of an open task. Raises Missing where the record of its fork is lacking."""
-    node = graph.nodes.get(task.ref)
-    if node is None:
-        if task.fork is None:
-            raise KeyError(task.ref)
-        node = branches(task.fork, graph, reader)[task.ref]
-    return named(node, task.task_name) if task.task_name else node
+class OpenNodes:
+    """The nodes of the open tasks of one execution."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._forks: dict[TaskPlace, Branches] = {}
+
+    def of(self, task: OpenTask, reader: Reader) -> Node:
+        """Raises Missing where the record of its fork is lacking."""
+        node = self._graph.nodes.get(task.ref)
+        if node is None:
+            if task.fork is None:
+                raise KeyError(task.ref)
+            if task.fork not in self._forks:
+                self._forks[task.fork] = branches(task.fork, self._graph, reader)
+            node = self._forks[task.fork][task.ref]
+        return named(node, task.task_name) if task.task_name else node
 
 
 def named(node: Node, task_name: str) -> Node:

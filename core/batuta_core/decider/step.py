@@ -28,7 +28,7 @@ from batuta_core.decider.known import (
 )
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
@@ -70,6 +70,10 @@ class Draft:
     changes: list[TaskChange]
     commands: list[Command]
 
+    @property
+    def scheduled(self) -> Sequence[TaskChange]:
+        return [change for change in self.changes if change.is_new]
+
 
 class Step:
     """The state of a decision. It lives for one call of ``decide``."""
@@ -101,7 +105,8 @@ class Step:
         self.passed = list(head.passed)
         self.anew: dict[str, Anew] = {}
         self.has_forked = head.has_forked
-        self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of dynamic forks that this step has met, with the forks
+        self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of branches of dynamic forks that this step has met, with the forks
+        self._branches: dict[TaskPlace, forked.Branches] = {}
         self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
         self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
         self._scripts = 0
@@ -109,6 +114,7 @@ class Step:
         self.is_ending = False
         self.stops = head.stops
         self.stops_ms = head.stops_ms
+        self.returned: list[ReturnPermit] = []
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -143,8 +149,8 @@ class Step:
     def next_begin(self) -> Begin:
         """Takes the next of what is to come."""
         begin = self.todo[0]
-        if begin.fork is not None and begin.ref not in self.graph.nodes and begin.ref not in self.forked:
-            self.add_forked(begin.fork)
+        if begin.fork is not None:
+            self._add_branch(begin.fork, begin.ref)
         self.joining = begin.fork if begin.ref in self.graph.nodes else None
         self._beside = max(self._beside - 1, 0)
         return self.todo.popleft()
@@ -262,20 +268,27 @@ class Step:
 
     def node_of(self, task: OpenTask) -> Node:
         """The node of an open task."""
-        if task.fork is not None and task.ref not in self.graph.nodes and task.ref not in self.forked:
-            self.add_forked(task.fork)
+        if task.fork is not None:
+            self._add_branch(task.fork, task.ref)
         node = self.node(task.ref)
         return forked.named(node, task.task_name) if task.task_name else node
 
-    def add_forked(self, fork: TaskPlace) -> dict[str, Node]:
-        """Makes the nodes of a dynamic fork known."""
-        nodes = forked.branches(fork, self.graph, self.reader)
-        self.forked.update((ref, (node, fork)) for ref, node in nodes.items())
-        return nodes
+    def _add_branch(self, fork: TaskPlace, ref: str) -> None:
+        """Makes the nodes of a branch of a dynamic fork known: of the one that ``ref`` belongs to. In a loop another fork may have made
+        the same names before."""
+        if ref in self.graph.nodes or (ref in self.forked and self.forked[ref][1] == fork):
+            return
+        self.forked.update((inner, (node, fork)) for inner, node in self.forked_by(fork).branch(ref).items())
 
-    def forked_by(self, fork: TaskPlace) -> dict[str, Node]:
+    def add_forked(self, fork: TaskPlace) -> None:
+        """Makes all nodes of a dynamic fork known."""
+        self.forked.update((ref, (node, fork)) for ref, node in self.forked_by(fork).items())
+
+    def forked_by(self, fork: TaskPlace) -> forked.Branches:
         """The nodes that a dynamic fork made."""
-        return {ref: node for ref, (node, place) in self.forked.items() if place == fork} or self.add_forked(fork)
+        if fork not in self._branches:
+            self._branches[fork] = forked.branches(fork, self.graph, self.reader)
+        return self._branches[fork]
 
     def keep(self, node: Node, task: OpenTask) -> OpenTask:
         """Puts a changed open task back, its deadline made anew."""
@@ -287,10 +300,21 @@ class Step:
 
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
-        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.node_of(task)):
+        node = self.node_of(task)
+        task = replace(task, gate=node.gate) if node.gate != task.gate else task
+        if task.due_ms - self.now_ms > timeout.delay_max_ms(node, task.gate):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))
         return replace(task, sent_ms=max(task.due_ms, self.now_ms))
+
+    def return_permit(self, task: OpenTask, *, is_over: bool = True) -> None:
+        """A delivery has started, or is over. It holds a permit only if its task type has limits."""
+        if task.gate and task.sent_ms:
+            # A start before this delivery was that of an earlier one.
+            started_ms = task.started_ms if task.started_ms >= task.sent_ms else 0
+            command = ReturnPermit(gate=task.gate, place=task.place, send=task.sends, started_ms=started_ms, is_over=is_over)
+            self.command(command)
+            self.returned.append(command)
 
     def change(self, task: OpenTask, fields: Mapping[str, Any], *, output: Any = None, output_event: int = -1) -> None:
         """Notes what became of a task. Fields at their value in the head are not repeated by callers."""
@@ -311,6 +335,7 @@ class Step:
         has_output = output is not None or output_event >= 0
         ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
+        self.return_permit(task)
         self._note_ended(task.ref, ended)
         if task.child and self.node_of(task).type.runs_child:
             lives.stop(self, task)

@@ -38,6 +38,8 @@ class Readable(Protocol):
     def events(self) -> Sequence[Event]: ...
     @property
     def changes(self) -> Sequence[TaskChange]: ...
+    @property
+    def scheduled(self) -> Sequence[TaskChange]: ...
 
 
 class Reader:
@@ -97,7 +99,7 @@ def task_input_in(record: Readable, number: int, place: TaskPlace) -> Any:
 
 def scheduling_change(record: Readable, nth: int) -> TaskChange:
     """The ``nth`` task, from 0, that ``record`` scheduled. Raises IndexError when it scheduled fewer."""
-    return [change for change in record.changes if change.is_new][nth]
+    return record.scheduled[nth]
 
 
 def output_in(record: Readable, number: int) -> Any:

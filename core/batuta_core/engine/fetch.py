@@ -10,30 +10,35 @@ from typing import Any, Generic, TypeVar
 
 from batuta_core.decider.compile import Graph, Node, compile_definition
 from batuta_core.decider.decide import Decision, decide
-from batuta_core.decider.forked import node_of
+from batuta_core.decider.forked import OpenNodes
 from batuta_core.decider.known import Known, Missing, Needs, NotStartable
 from batuta_core.decider.view import Reader
+from batuta_core.engine.payload_cache import PayloadCache
 from batuta_core.engine.ports import Ports
-from batuta_core.model.error import BatutaError, WorkflowDefinitionNotFound
+from batuta_core.engine.returns import return_permits
+from batuta_core.model.error import BatutaError, RecordTooLarge, WorkflowDefinitionNotFound
 from batuta_core.model.event import (
     ChildEnded,
     Event,
     StoppedByParent,
     TaskUpdated,
     VariablesUpdated,
+    WorkflowBroken,
     WorkflowRerun,
     WorkflowRestarted,
     WorkflowStarted,
 )
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
-from batuta_core.model.record import OpenTask, Record
+from batuta_core.model.record import OpenTask, Record, pack
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
 _ROUNDS_MAX = 50
 
 RECORD_MAX_BYTES = 380 * 1024  # DynamoDB's item limit is 400 KB with keys and attribute names; measured uncompressed
+PACKED_MAX_BYTES = 390 * 1024  # of a record that stays larger than that: as stored, but for what the first record may save
 _SPILL_MIN_BYTES = 512
+SPILLED_MAX = 500  # payloads of one record, put one after the other: some 10 s of a function's 30, at 20 ms each
 
 
 K = TypeVar("K")
@@ -77,8 +82,10 @@ class Cache:
     def __init__(self, graphs: int = 200, records: int = 200) -> None:
         self.graphs: LruCache[tuple[str, str], Graph] = LruCache(graphs)
         self.records: LruCache[tuple[ExecutionId, int], Record] = LruCache(records)
+        self.payloads = PayloadCache()
         self.is_cursor_begun = False  # of the far timers
         self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
+        self.returned: LruCache[tuple[ExecutionId, int], bool] = LruCache(1000)  # records whose permits this process has returned
 
 
 class JournalGap(RuntimeError):
@@ -117,6 +124,14 @@ def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
     return load_json(ports.payloads.get(execution, value)) if isinstance(value, PayloadRef) else value
 
 
+def _kept_payload(ports: Ports, execution: ExecutionId, ref: PayloadRef) -> Any:
+    found = ports.cache.payloads.get(execution, ref)
+    if found is None:
+        found = read_payload(ports, execution, ref)
+        ports.cache.payloads.put(execution, ref, found)
+    return found
+
+
 def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event]) -> Decision:
     """Decides on ``events`` after ``newest``, fetching what the decider needs. The time is read once."""
     if newest is not None:
@@ -128,6 +143,8 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
             raise ValueError(f"an execution begins with {type(first).__name__}")
         content_hash = first.definition
     graph = graph_of(ports, execution.namespace, content_hash)
+    if newest is not None and newest.head.returned:
+        return_permits(ports, execution, newest)
     known = Known(records={newest.seq: newest} if newest else {})
     now_ms = ports.clock.now_ms()
     for _ in range(_ROUNDS_MAX):
@@ -143,7 +160,7 @@ def fetch(ports: Ports, execution: ExecutionId, known: Known, needs: Needs) -> K
     records = {**known.records, **read_records(ports, execution, needs.records)}
     if missing := needs.records - records.keys():
         raise JournalGap(f"{execution}: the journal lacks records {sorted(missing)}")
-    payloads = {**known.payloads, **{ref.key: read_payload(ports, execution, ref) for ref in needs.payloads}}
+    payloads = {**known.payloads, **{ref.key: _kept_payload(ports, execution, ref) for ref in needs.payloads}}
     definitions = dict(known.definitions)
     for name in needs.definitions:
         try:
@@ -169,10 +186,11 @@ def open_nodes(ports: Ports, execution: ExecutionId, newest: Record, graph: Grap
     """The nodes of open tasks, by reference name; those of dynamic forks from the records of the forks."""
     found: dict[str, Node] = {}
     known = Known(records={newest.seq: newest})
+    nodes = OpenNodes(graph)
     for task in tasks:
         while task.ref not in found:
             try:
-                found[task.ref] = node_of(task, graph, Reader(known))
+                found[task.ref] = nodes.of(task, Reader(known))
             except Missing as missing:
                 known = fetch(ports, execution, known, missing.needs)
     return found
@@ -194,7 +212,8 @@ def spill(ports: Ports, execution: ExecutionId, record: Record) -> tuple[Record,
     """The record as it will be stored, and its JSON: every payload above the limit is put into the payload store and replaced by its
     reference.
 
-    Done before the commit. A crash in between leaves an object that the execution's removal deletes.
+    Done before the commit. A crash in between leaves an object that the execution's removal deletes. Raises RecordTooLarge when that does
+    not help: thousands of small inputs in one record.
     """
     plain = record.to_json()
     limit = INLINE_MAX_BYTES
@@ -204,17 +223,34 @@ def spill(ports: Ports, execution: ExecutionId, record: Record) -> tuple[Record,
         if len(plain) <= RECORD_MAX_BYTES or limit <= _SPILL_MIN_BYTES:
             break
         limit //= 4  # many middling payloads in one record: more of them leave
+    if len(plain) > RECORD_MAX_BYTES and (size := len(pack(record, plain))) > PACKED_MAX_BYTES:
+        what = f"what follows from one event would take {size // 1024} KB in the journal, where {PACKED_MAX_BYTES // 1024} KB fit"
+        raise RecordTooLarge(f"{what} ({len(record.scheduled)} tasks are scheduled at once)", size_bytes=size)
     return record, plain
 
 
-def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -> Record:
-    def slot(value: Any) -> Any:
-        if value is None or isinstance(value, PayloadRef):
-            return value
-        raw = dump_json(value)
-        return ports.payloads.put(execution, raw) if len(raw) > limit else value
+def broken_by(error: RecordTooLarge, op: str) -> WorkflowBroken:
+    """The end of an execution that cannot go on since its next record would be too large."""
+    return WorkflowBroken(op=op, reason=f"{error.message}. {error.remedy}")
 
-    return with_slots(record, slot)
+
+def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -> Record:
+    large: dict[bytes, None] = {}  # equal ones once, in their order
+
+    def look(value: Any) -> Any:
+        if value is not None and not isinstance(value, PayloadRef) and len(raw := dump_json(value)) > limit:
+            large[raw] = None
+        return value
+
+    with_slots(record, look)
+    if len(large) > SPILLED_MAX:  # then they stay, and perhaps it fits when it is compressed
+        return record
+    refs = {raw: ports.payloads.put(execution, raw) for raw in large}
+
+    def slot(value: Any) -> Any:
+        return value if value is None or isinstance(value, PayloadRef) else refs.get(dump_json(value), value)
+
+    return with_slots(record, slot) if refs else record
 
 
 def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:

@@ -13,10 +13,18 @@ from typing import Any
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
 from batuta_core.engine.dispatch import dispatch
-from batuta_core.engine.fetch import decide_with, dump_json, read_records, spill
+from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
 from batuta_core.model import ids
-from batuta_core.model.error import InvalidInput, OperationRefused, PayloadTooLarge, TaskNotFound, Unavailable, WorkflowNotFound
+from batuta_core.model.error import (
+    InvalidInput,
+    OperationRefused,
+    PayloadTooLarge,
+    RecordTooLarge,
+    TaskNotFound,
+    Unavailable,
+    WorkflowNotFound,
+)
 from batuta_core.model.event import (
     NO_TIMER,
     Event,
@@ -24,6 +32,7 @@ from batuta_core.model.event import (
     TaskPlace,
     TaskUpdated,
     TimerFired,
+    WorkflowBroken,
     WorkflowRemoved,
     WorkflowTerminated,
 )
@@ -78,7 +87,12 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
         if event is None or decision is None or decision.record is None:
             return newest
         is_guarded = bool(decision.record.commands)
-        record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        try:
+            record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
+        except RecordTooLarge as error:
+            if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
+                raise
+            return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
         if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
@@ -92,6 +106,11 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
         dispatch(ports, execution, record, record.commands, is_guarded=is_guarded)
         return record
     raise Unavailable(f"{execution}: {_TRIES} decisions in a row were overtaken")
+
+
+def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Record:
+    """Ends an execution that cannot go on: the caller's word stands, and what it led to is told by the execution itself."""
+    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
 
 
 def _is_own(existing: Record, event: Event) -> bool:

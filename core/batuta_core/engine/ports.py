@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.model.error import ResourceMissing, StaleHead
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
@@ -161,6 +162,29 @@ class FarTimers(Protocol):
         """Never moves back."""
 
 
+class GateOvertaken(StaleHead):
+    """``Gates.write`` met another state than the one that was read. It may be one's own, from a write whose reply was lost."""
+
+
+class Gates(Protocol):
+    """Where the gates of task types with limits stand, and who waits at them."""
+
+    def read(self, gate: GateId) -> GateState:
+        """Strongly consistent; of version 0 when nobody has written it yet."""
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        """One conditional write over the state of the version before. Raises GateOvertaken."""
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Puts them in line. Repeats do nothing more."""
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        """The first ``limit`` in line behind the sort key ``after``, read strongly consistently."""
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Takes them out of the line. Repeats do nothing more."""
+
+
 class Payloads(Protocol):
     def put(self, execution: ExecutionId, raw: bytes) -> PayloadRef:
         """Keeps ``raw`` under a name made from its content, below the execution's prefix: equal content, equal reference."""
@@ -262,7 +286,8 @@ class Definitions(Protocol):
 
     def names(self, namespace: str, task: str = "") -> Sequence[str]:
         """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them.
-        ``task``: without those of which it is known that none of their executions has a task of that type or name."""
+        ``task``: without those of which it is known that none of their executions has a task of that type or name; there is none of a
+        workflow that was registered and never noted."""
 
     def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
         """Adds to ``names``: a definition of that name can make tasks of these types and names, ``ANY_TASK`` among them if nobody
@@ -418,6 +443,7 @@ class Ports:
     journal: Journal
     queues: Queues
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     summaries: Summaries
     definitions: Definitions

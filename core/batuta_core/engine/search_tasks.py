@@ -18,6 +18,7 @@ from batuta_core.engine.search import Condition, Search
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
+from batuta_core.model.record import Record
 
 # What one search may read: a call ends after 30 s (API Gateway), and a task takes some 2 KB of memory while its execution is put together.
 TIME_MAX_MS = 15_000
@@ -141,12 +142,11 @@ def _too_wide() -> InvalidInput:
 
 def _whole(ports: Ports, summary: Summary, tasks_max: int) -> WorkflowExecution | None:
     """The execution without its payloads; None when it is gone."""
-    newest = ports.journal.glance(summary.execution)
-    if newest is None or newest.head.status is WorkflowStatus.REMOVED:
-        return None
-    if newest.head.task_count > tasks_max:
-        raise _too_wide()
-    records = [with_slots(record, _nothing) for record in ports.journal.scan(summary.execution)]
+    records: list[Record] = []
+    for record in ports.journal.scan(summary.execution):
+        records.append(with_slots(record, _nothing))
+        if record.head.task_count > tasks_max:
+            raise _too_wide()
     if not records or records[0].seq != 1 or records[-1].head.status is WorkflowStatus.REMOVED:
         return None
     return fold(summary.execution, records, graph_of(ports, summary.execution.namespace, records[-1].head.definition))

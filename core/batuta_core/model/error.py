@@ -157,6 +157,13 @@ class PayloadTooLarge(BatutaError):
     remedy = "Store the data elsewhere and pass a reference to it."
 
 
+class RecordTooLarge(PayloadTooLarge):
+    """What one decision would write does not fit into an item of the journal, whatever payloads leave it."""
+
+    code = "record_too_large"
+    remedy = "Fork fewer branches at once, give them smaller inputs, or fork workflows that fork again."
+
+
 class ExecutionTooLarge(BatutaError):
     code = "execution_too_large"
     http_status = 413

@@ -25,7 +25,7 @@ from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import OpenTask, Record
-from batuta_core.simulator.world import World
+from batuta_core.simulator.world import Action, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class Asked:
                 yield "/".join((*parents, ref))
 
 
+_ENGINE = frozenset({"decider", "timers", "mover", "sweeper"})
+
 Answer = Callable[[Asked], TaskUpdated | TaskStarted | None]
 
 
@@ -75,12 +77,19 @@ class _FailureLog:
         self.error = self.error or error
 
 
+class _Engine(World):
+    """What the engine does by itself. What functions of ours do for tasks is answered."""
+
+    def _ready(self) -> list[Action]:
+        return [action for action in super()._ready() if action.name in _ENGINE]
+
+
 class Rehearsal:
     """``ports`` takes the place of the simulator's own, by name. ``check`` is called after every action, and may raise to stop it."""
 
     def __init__(self, answer: Answer, *, now_ms: int = 0, check: Callable[[], None] | None = None, **ports: Any) -> None:
         self._log = _FailureLog()
-        self.world = World(log=self._log)
+        self.world = _Engine(log=self._log)
         self.world.now_ms = now_ms or self.world.now_ms
         self.world.on_step = check
         self.ports: Ports = replace(self.world.plain, **ports)

@@ -34,7 +34,7 @@ _POLL_EVERY_MS = 5000  # a worker polls many times a second; that it is there ne
 _POLLS_KEPT = 10_000
 
 _REVISION = "!revision"
-# Makes an item, and leaves what it holds.
+# Makes the item of a name, and leaves what it holds. An item with neither k nor t is of a version that noted no tasks.
 _KNOWN = {"UpdateExpression": "SET k = :k", "ExpressionAttributeValues": {":k": {"N": "1"}}}
 
 
@@ -86,14 +86,8 @@ class DynamoDefinitions:
 
     def names(self, namespace: str, task: str = "") -> Sequence[str]:
         """Without those too long to be a key, which only inline definitions can have."""
-        pages = self._table.query(**_beginning(namespace, "n#"))
-        wanted = {_quoted(task), _quoted(ANY_TASK)}
-        return sorted(
-            _unquoted(text_of(item, "sk")[2:])
-            for page in pages
-            for item in page
-            if not task or "t" not in item or not wanted.isdisjoint(item["t"]["SS"])
-        )
+        found = (item for page in self._table.query(**_beginning(namespace, "n#")) for item in page)
+        return sorted(_unquoted(text_of(item, "sk")[2:]) for item in found if not task or _may_make(item, task))
 
     def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
         """One read, and a write when there is something new. Not an UpdateItem: the decider has no right to it."""
@@ -284,6 +278,13 @@ def _chunks(actions: Sequence[Mapping[str, Any]]) -> list[int]:
         sizes[-1] += 1
         room -= size
     return sizes
+
+
+def _may_make(name: Item, task: str) -> bool:
+    """Whether executions of that name may have such a task. Of a name that was registered and never frozen there are none."""
+    if "t" in name:
+        return not {_quoted(task), _quoted(ANY_TASK)}.isdisjoint(name["t"]["SS"])
+    return "k" not in name
 
 
 # --- keys and bodies

@@ -76,6 +76,7 @@ class Answers:
         self._given = given
         self._calls: dict[str, int] = defaultdict(int)
         self._done: set[str] = set()  # tasks that are no work and were answered: each once
+        self._held: set[str] = set()
         self._ops = 0
 
     def check(self, refs: Iterable[str]) -> None:
@@ -91,12 +92,12 @@ class Answers:
     def is_held(self, asked: Asked) -> bool:
         """Whether only the test can go on with it."""
         if asked.is_work:
-            return any(self._given.get(name) is HOLD for name in asked.names)
+            return asked.message.task_id in self._held
         return not asked.due_ms and not asked.has_child
 
     def give(self, asked: Asked, task_input: Any, at_ms: int) -> TaskUpdated | TaskStarted | None:
         """None: nothing happens to it now. Raises Unanswered."""
-        if (asked.is_work and asked.due_ms > at_ms) or asked.message.task_id in self._done:
+        if (asked.is_work and asked.due_ms > at_ms) or asked.message.task_id in self._done | self._held:
             return None
         name = next((name for name in asked.names if name in self._given), None)
         if name is None and asked.message.task_type not in self.functions:
@@ -109,6 +110,7 @@ class Answers:
         else:
             answer = self._next(name, asked)
             if answer is HOLD:
+                self._held.add(asked.message.task_id)
                 return None
             if answer is SILENCE:
                 return self._taken(asked)

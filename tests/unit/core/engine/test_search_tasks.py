@@ -104,9 +104,9 @@ class CountedJournal:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    def glance(self, execution: ExecutionId) -> Any:
+    def scan(self, execution: ExecutionId, first: int = 1) -> Any:
         self.asked.append(execution)
-        return self._journal.glance(execution)
+        return self._journal.scan(execution, first)
 
 
 @pytest.mark.parametrize(

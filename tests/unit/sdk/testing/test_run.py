@@ -178,6 +178,14 @@ def test_http_is_answered_as_the_http_function_does() -> None:
     assert '404 Not Found on GET request for "http://example.com/a"' in failed.reason
 
 
+def test_events_are_answered_and_not_published() -> None:
+    publish = {**of_type("EVENT", "tell", order="${workflow.input.id}"), "sink": "conductor"}
+    done = run(workflow(publish), input={"id": 7}, answers={"tell": {"said": True}})
+    assert (done.output, done.task("tell").input["order"]) == ({"said": True}, 7)
+    with pytest.raises(Unanswered, match=r"nobody answers task 'tell' \(EVENT\)"):
+        run(workflow(publish))
+
+
 # --- time and people
 
 
@@ -234,6 +242,13 @@ def test_held_work_is_the_tests_to_end() -> None:
         held.complete("ship")
     held.fail("pack", "the roof leaks", is_final=True)
     assert (held.status, held.task("pack").reason) == (WorkflowStatus.FAILED, "the roof leaks")
+
+
+def test_an_attempt_may_be_held_too() -> None:
+    held = run(workflow(simple("pack")), answers={"pack": [ValueError("first"), HOLD, {"n": 3}]})
+    assert [one.status.value for one in held.tasks("pack")] == ["FAILED", "SCHEDULED"]
+    held.fail("pack", "second")
+    assert held.output == {"n": 3}
 
 
 def test_a_silent_worker_runs_into_the_time_out() -> None:
