@@ -65,12 +65,14 @@ _add(
 _add(
     "dispatch-before-commit",
     "batuta_core.engine.advance",
-    """        record, raw = spill(ports, execution, decision.record)
+    """            continue
         try:
+            ports.journal.append(execution, record, raw)
 """,
-    """        record, raw = spill(ports, execution, decision.record)
+    """            continue
         dispatch(ports, execution, record, record.commands)
         try:
+            ports.journal.append(execution, record, raw)
 """,
     "what was never committed is run",
 )
@@ -248,10 +250,12 @@ _add(
     "batuta_core.engine.advance",
     """    if decision.record is None or len(decision.record.events) < len(events):
         return None
-    record, plain""",
+    try:
+        record, plain""",
     """    if decision.record is None:
         return glanced
-    record, plain""",
+    try:
+        record, plain""",
     "a result that says nothing to an old head is dropped",
 )
 _add(
