@@ -52,7 +52,10 @@ def items(tick: Ledger, memory_mb: Mapping[str, int]) -> list[dict[str, Any]]:
         ("their reads of the token keys, one an hour: KMS", prices.KMS_REQUEST.of(2 * MONTH_H)),
         ("SSM parameters (standard)", prices.SSM_PARAMETER.of(2)),
         ("API Gateway, the API function, S3", 0.0),
-        (f"the http function: no queue feeds it, whose {POLLERS} pollers were ${prices.SQS_STANDARD.of(polls):.2f} more", 0.0),
+        (
+            f"the http and events functions: no queue feeds them; {POLLERS} pollers were ${prices.SQS_STANDARD.of(polls):.2f} more each",
+            0.0,
+        ),
         ("DynamoDB storage and point-in-time recovery of empty tables", 0.0),
         (f"{TASK_TYPES} task queues: nobody polls them but workers", 0.0),
         ("custom metrics: not sent in a month without trouble", 0.0),

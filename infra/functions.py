@@ -41,8 +41,8 @@ _SANDBOX_TIMEOUT_S = 15
 
 
 class Functions(Construct):
-    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http``; ``events``; and ``sandbox``, which runs users'
-    scripts for the first two: it may do nothing and is told nothing."""
+    """``api``, ``decider`` and ``timers``, the latter two fed by their queues; ``http`` and ``events``; and ``sandbox``, which runs
+    users' scripts for the others: it may do nothing and is told nothing."""
 
     def __init__(
         self, scope: Construct, id_: str, parameters: StageParameters, arns: Arns, code: lambda_.Code, sandbox: lambda_.Code, queues: Queues

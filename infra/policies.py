@@ -22,6 +22,7 @@ _FREEZE = ("GetItem", "BatchGetItem", "Query", "PutItem")
 _REGISTER = (*_FREEZE, "UpdateItem", "DeleteItem")
 _ARM = ("PutItem",)  # a far timer, or the mover's cursor
 _MOVE = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # far timers that come near, and the cursor
+_LIMIT = ("GetItem", "Query", "PutItem", "BatchWriteItem")  # gates of task types with limits, which lie beside the timers
 
 _SEND = ("GetQueueUrl", "SendMessage")
 _SWEEP = ("GetQueueUrl", "ReceiveMessage", "DeleteMessage")  # once a minute, by the function itself
@@ -70,7 +71,7 @@ def decider(arns: Arns) -> list[iam.PolicyStatement]:
         _scripts(arns),
         allow("dynamodb", _JOURNAL, [arns.table(layout.EXECUTIONS)]),
         allow("dynamodb", _FREEZE, [arns.table(layout.DEFINITIONS)]),
-        allow("dynamodb", _ARM, [arns.table(layout.TIMERS)]),
+        allow("dynamodb", (*_ARM, *_LIMIT), [arns.table(layout.TIMERS)]),
         allow("sqs", (*_CONSUME, *_SEND), [arns.queue(layout.DECIDER_QUEUE)]),
         allow("sqs", _SEND, [arns.queue(layout.TIMERS_QUEUE)]),
         allow("sqs", _SEND, arns.task_queues()),

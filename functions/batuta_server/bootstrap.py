@@ -15,6 +15,7 @@ from batuta_server import layout
 from batuta_server.aws.definitions import DynamoDefinitions
 from batuta_server.aws.dynamodb import Table
 from batuta_server.aws.far_timers import DynamoFarTimers
+from batuta_server.aws.gates import DynamoGates
 from batuta_server.aws.handler_actions import DynamoHandlerActions
 from batuta_server.aws.invoke import InvokingQueues
 from batuta_server.aws.journal import DynamoJournal
@@ -51,6 +52,7 @@ def make_ports(settings: Settings, transport: Transport | None = None, log: Log 
         journal=DynamoJournal(executions),
         queues=SqsQueues(transport, stage) if settings.is_local else InvokingQueues(transport, stage),
         far_timers=DynamoFarTimers(Table(transport, layout.TIMERS.name(stage))),
+        gates=DynamoGates(Table(transport, layout.TIMERS.name(stage))),
         payloads=S3Payloads(transport, settings.bucket),
         summaries=DynamoSummaries(executions),
         definitions=DynamoDefinitions(transport, Table(transport, layout.DEFINITIONS.name(stage)), log),

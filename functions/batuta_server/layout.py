@@ -17,6 +17,8 @@ definitions   ns                      f#hash                                 fro
 definitions   ns                      p#type#domain#worker                   who last polled
 timers        minute#shard            due_ms#ns#wf#record                    a deadline of that minute
 timers        cursor                  cursor                                 where the mover of timers stands
+timers        gate#ns#hash            =                                      where the gate of a limited task type stands
+timers        gate#ns#hash            order_ms#wf#place.send                 a task that waits for its permit
 ============  ======================  =====================================  ==========================================
 """
 

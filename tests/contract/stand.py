@@ -7,13 +7,26 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import Definitions, FarTimers, HandlerActions, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
+from batuta_core.engine.ports import (
+    Definitions,
+    FarTimers,
+    Gates,
+    HandlerActions,
+    Journal,
+    Logs,
+    NullLog,
+    Payloads,
+    Ports,
+    Queues,
+    Summaries,
+)
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (
     SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
@@ -40,6 +53,7 @@ class Stand:
     queues: Queues
     summaries: Summaries
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     definitions: Definitions
     logs: Logs
@@ -80,6 +94,7 @@ class SimulatedStand(Stand):
         self.queues = self._queues
         self.summaries = SimulatedSummaries()
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
         self.logs = SimulatedLogs()

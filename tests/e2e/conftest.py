@@ -14,6 +14,8 @@ from tests.e2e.stand import Workers
 
 ONE_TYPE = "one_type"  # its workers get a policy of their own
 
+SINK, SOURCE = "users-sink", "users-source"  # queues outside of the stage
+
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
@@ -24,7 +26,14 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def assembly(cloud: Cloud) -> Path:
-    return Deployment(cloud).synth(task_types=f"default/{ONE_TYPE}", http_allowed="127.0.0.1/32")
+    for name in (SINK, SOURCE):
+        cloud.client("sqs").create_queue(QueueName=name)  # the user's own, which are there before the stage
+    return Deployment(cloud).synth(
+        task_types=f"default/{ONE_TYPE}",
+        http_allowed="127.0.0.1/32",
+        event_sinks=f"sqs:{SINK}",
+        event_sources=f"default/{SOURCE}",
+    )
 
 
 @pytest.fixture(scope="session")

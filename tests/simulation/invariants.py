@@ -413,7 +413,12 @@ def _endings(
             if isinstance(event, ChildEnded | ChildBegan) and (of_child := _of_child(execution, record, event, by_id)):
                 found[of_child[0].ref, of_child[0].attempt] = of_child[1]
     ended = [record for record in records if record.head.status.is_terminal]  # a user may terminate what has failed
-    by_system = [e for record in records for e in record.events if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable)]
+    by_system = [
+        e
+        for record in records
+        for e in record.events
+        if isinstance(e, TimerFired | TaskDeadLettered | TaskUndeliverable) or (isinstance(e, TaskHandedBack) and e.is_gone)
+    ]
     for task in folded.tasks:
         ends = [record.head for record in ended if record.seq >= told.places.get(task.task_id, 0)]
         if (

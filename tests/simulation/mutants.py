@@ -49,6 +49,107 @@ _add(
     "a crash in the function loses the message",
 )
 _add(
+    "permits-forgotten-by-the-next-record",
+    "batuta_core.engine.fetch",
+    """    if newest is not None and newest.head.returned:
+""",
+    """    if newest is not None and newest.head.returned and False:
+""",
+    "a decider dies after its record, the next record hides what it returned",
+)
+_add(
+    "permits-forgotten-by-the-guard",
+    "batuta_core.engine.advance",
+    "            return command in head.returned\n",
+    "            return False\n",
+    "an API call dies after the record that ends a task: its permit stays out",
+)
+_add(
+    "second-receive-begins-at-once",
+    "batuta_core.simulator.worker",
+    "if message.is_rated and received.receives > 1:",
+    "if False:",
+    "what a worker died over is started again without another permit",
+)
+_add(
+    "permit-kept-over-a-callback",
+    "batuta_core.decider.outcome",
+    """    step.return_permit(task)
+    task = replace(task, status=TaskStatus.SCHEDULED""",
+    "    task = replace(task, status=TaskStatus.SCHEDULED",
+    "a task that is sent again has two permits",
+)
+_add(
+    "permit-for-what-has-ended",
+    "batuta_core.engine.gates",
+    """        if newest is None or _task(newest, entry, self.gate) is None:
+            return False
+""",
+    """        if newest is None:
+            return False
+""",
+    "what ended while it waited has a permit for ever",
+)
+_add(
+    "admitted-and-not-sent",
+    "batuta_core.engine.gates",
+    """        for entry in state.unsent:
+""",
+    """        for entry in self.wanted:
+""",
+    "an admitter that dies before it sends leaves a task that nobody sends",
+)
+_add(
+    "wake-not-armed",
+    "batuta_core.engine.gates",
+    """        if state.is_wake_unsent:
+            timers""",
+    """        if state.is_wake_unsent and False:
+            timers""",
+    "nobody looks when the window is over",
+)
+_add(
+    "start-counted-from-its-admission",
+    "batuta_core.decider.permits",
+    """if told.started_ms else now_ms
+""",
+    """if told.started_ms else found.admitted_ms
+""",
+    "a start that nobody told is taken for an early one",
+)
+_add(
+    "rate-of-what-lies-in-the-queue",
+    "batuta_core.decider.permits",
+    "limits.rate - _on_the_way(state) - sum(",
+    "limits.rate - sum(",
+    "what is admitted and not yet started does not count",
+)
+_add(
+    "line-forgotten",
+    "batuta_core.engine.gates",
+    "has_waiting=len(page) == wanted)",
+    "has_waiting=bool(self.gone))",
+    "who stays in line is forgotten",
+)
+_add(
+    "line-not-noted",
+    "batuta_core.engine.gates",
+    """            state = replace(state, has_waiting=True)
+""",
+    """            pass
+""",
+    "who is put in line is not looked for",
+)
+_add(
+    "new-limits-told-without-a-guard",
+    "batuta_core.engine.limits",
+    """    for gate in changed:
+        timers.wake_gate(ports, gate, 0)
+""",
+    "",
+    "a raised limit lets nobody in when the caller dies",
+)
+_add(
     "acknowledge-before-dispatch",
     "batuta_core.engine.advance",
     """        dispatch(ports, execution, record, (*again, *record.commands))
@@ -147,8 +248,8 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer, *last)",
-    "return (*tasks, *children, *head.stops, *timer)",
+    "return (*tasks, *children, *head.stops, *head.returned, *timer, *last)",
+    "return (*tasks, *children, *head.stops, *head.returned, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
@@ -345,11 +446,11 @@ _add(
     "summary-before-dispatch",
     "batuta_core.engine.dispatch",
     """    wanted = list(dict.fromkeys(commands))
-    _enqueue(""",
+    tasks =""",
     """    wanted = list(dict.fromkeys(commands))
     if is_guarded:
         ports.summaries.write(summary_of(execution, newest, graph_of(ports, execution.namespace, newest.head.definition), newest.seq))
-    _enqueue(""",
+    tasks =""",
     "the API notes that it is done before it is",
 )
 _add(
@@ -673,8 +774,8 @@ _add(
 _add(
     "functions-queue-delays",
     "batuta_core.decider.timeout",
-    "return 0 if node.type.system_queue else DELAY_MAX_MS",
-    "return DELAY_MAX_MS",
+    "return 0 if node.type.system_queue or gate else DELAY_MAX_MS",
+    "return 0 if gate else DELAY_MAX_MS",
     "a request is made before its time: the function's queue holds nothing back",
 )
 
@@ -810,15 +911,15 @@ _add(
 _add(
     "children-not-started-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer,",
-    "return (*tasks, *head.stops, *timer,",
+    "return (*tasks, *children, *head.stops, *head.returned, *timer,",
+    "return (*tasks, *head.stops, *head.returned, *timer,",
     "a crash between commit and dispatch loses the start of a child",
 )
 _add(
     "stops-not-dispatched-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *timer,",
-    "return (*tasks, *children, *timer,",
+    "return (*tasks, *children, *head.stops, *head.returned, *timer,",
+    "return (*tasks, *children, *head.returned, *timer,",
     "a crash between commit and dispatch loses the stop of a child",
 )
 _add(

@@ -24,6 +24,7 @@ from tests.simulation import (
     family_scenarios,
     flow_scenarios,
     fork_scenarios,
+    limit_scenarios,
     operation_scenarios,
     system_tasks,
 )
@@ -363,5 +364,6 @@ SCENARIOS: list[Scenario] = [
     *end_scenarios.SCENARIOS,
     *fork_scenarios.SCENARIOS,
     *operation_scenarios.SCENARIOS,
+    *limit_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
 ]

@@ -26,6 +26,7 @@ from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import family, invariants, told_events
+from tests.simulation.limits import CROWD, LimitWatcher, draw_limits
 from tests.simulation.lives import USER_VARIABLE
 from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
@@ -53,6 +54,7 @@ class Plan:
     is_fifo_kept: bool = True
     skew_ms: int = 0
     failure_name: str = ""
+    new_limits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # task definitions registered anew, and when
     children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
 
 
@@ -62,6 +64,7 @@ class Run:
 
     world: World
     watcher: invariants.Watcher
+    has_new_limits: bool = False
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
@@ -92,6 +95,7 @@ def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
     plan = draw_plan(random)
+    draw_limits(Random(seed + 2), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
@@ -120,7 +124,12 @@ def run_plan(
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
-    run = Run(world, watcher)
+    run = Run(world, watcher, has_new_limits=bool(plan.new_limits))
+    limits = LimitWatcher(world, watcher)
+    for workload in (*plan.children, *plan.workloads):
+        for definition in workload.task_definitions:
+            limits.limit(definition)
+    world.queues.on_send, world.queues.on_receive = limits.on_send, limits.on_receive
     if runs is not None:
         runs.append(run)
     for workload in (*plan.children, *plan.workloads):
@@ -140,6 +149,8 @@ def run_plan(
     world.wakers.append(signaller.wakes)
     if plan.has_operations:
         _draw_operations(run, plan)
+    for moment_ms, changed in plan.new_limits:
+        world.agenda.append((world.now_ms + moment_ms, Action("limits", functools.partial(_change_limits, run, limits, changed))))
     world.on_step = lambda: _look(run)
     world.on_done = functools.partial(_look_at_fired, run)
     if not plan.is_calm:
@@ -147,8 +158,10 @@ def run_plan(
     elif not any(
         workload.late_types for workload in (*plan.workloads, *plan.children)
     ):  # where a queue is missing, all of a decision is sent again
-        world.queues.on_send = _Once()
+        once = _Once()
+        world.queues.on_send = lambda queue, message: (limits.on_send(queue, message), once(queue, message))[0]
     world.run()
+    limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
     told_events.each_has_its_effect_once(world, watcher)
     return run
@@ -186,6 +199,8 @@ class _Once:
         key = (queue, message.text)
         if '"child_ended"' in message.text:
             return  # a stop that crosses the end is answered with it once more
+        if '"due":0}' in message.text or '"wf":"","rec":0,"gate"' in message.text:
+            return  # limits that were changed twice
         invariants.require(key not in self._sent, "without faults nothing is sent twice", queue, message.text)
         self._sent.add(key)
 
@@ -326,6 +341,17 @@ def _start(run: Run, workload: Workload) -> None:
     )
     workflow_id = start(request, world.ports, no_javascript)
     run.executions[workload.name] = ExecutionId(NAMESPACE, workflow_id)
+    if again in world.agenda:
+        world.agenda.remove(again)
+
+
+def _change_limits(run: Run, limits: LimitWatcher, definition: dict[str, Any]) -> None:
+    """Registers again and again until the answer has come."""
+    world = run.world
+    again = (world.now_ms + 1000, Action("limits", functools.partial(_change_limits, run, limits, definition)))
+    world.agenda.append(again)
+    limits.limit(definition)
+    catalog.register_tasks(world.ports, NAMESPACE, [definition])
     if again in world.agenda:
         world.agenda.remove(again)
 
@@ -494,8 +520,8 @@ class _Resumer:
 
 
 def _register(run: Run, workload: Workload) -> None:
-    """The same definitions once more, as a worker that starts does."""
-    if workload.task_definitions:
+    """The same definitions once more, as a worker that starts does. Not where another user changes them."""
+    if workload.task_definitions and not run.has_new_limits:
         catalog.register_tasks(run.world.ports, NAMESPACE, workload.task_definitions)
     catalog.register_workflows(run.world.ports, NAMESPACE, [workload.definition], no_javascript)
 
@@ -548,7 +574,10 @@ class _Signaller:
 
 
 def _workers(world: World, plan: Plan) -> list[SdkWorker | HttpWorker]:
-    by_name = {workload.name: workload for workload in (*plan.workloads, *plan.children)}
+    by_name = {
+        workload.name.rstrip("0123456789") if workload.name.startswith(CROWD) else workload.name: workload
+        for workload in (*plan.workloads, *plan.children)
+    }
     random = world.random
 
     def outcome(task_type: str, ref: str, attempt: int, call: int) -> Outcome:

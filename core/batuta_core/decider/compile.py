@@ -61,6 +61,12 @@ class Node:
         return self.type.wire_type(self.task)
 
     @property
+    def gate(self) -> str:
+        """Whose limits its deliveries wait for; empty: nobody's."""
+        is_delivered = self.type.is_worker or self.type.system_queue
+        return self.shown_name if is_delivered and not self.definition.limits.is_none else ""
+
+    @property
     def queue(self) -> str:
         """What a worker's task queue is named after: the task type, or what several types share."""
         return self.definition.queue or self.wire_type

@@ -306,6 +306,7 @@ def _settle(step: Step) -> Record:
         todo=tuple(step.todo),
         has_news=_is_left(step) and step.has_news,
         held=tuple(step.held),
+        returned=tuple(step.returned),
     )
     commands: tuple[Command, ...] = (WriteSummary(),) if step.draft.seq == 1 else ()
     if step.last is not step.before.last:

@@ -57,6 +57,9 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
         case TaskHandedBack():
             if task.is_leased or _is_of_old_message(task, event.send) or event.op in task.handed_back:
                 return False  # an HTTP worker has taken it since, or it has a new message, or the event is a repeat
+            if event.is_gone:  # whoever received it first has died, or handed it back
+                _dead_lettered(step, node, task, TaskDeadLettered(place=event.place, op=event.op, receives=1, send=event.send))
+                return True
             if len(task.handed_back) == _HAND_BACKS_MAX:
                 return False
             _handed_back(step, node, task, event.op)
@@ -110,6 +113,8 @@ def _started(step: Step, node: Node, task: OpenTask, event: TaskStarted) -> None
             "callback_after_s": 0,
         },
     )
+    if not node.gate or node.definition.rate_limit:  # else the start says nothing to the gate
+        step.return_permit(task, is_over=False)
     step.keep(node, task)
 
 

@@ -276,5 +276,6 @@ def _failure_workflow_name(step: Step) -> str:
 
 def scheduled_again(step: Step, node: Node, task: OpenTask, **changes: Any) -> OpenTask:
     """The same attempt goes back to its queue with ``changes``, in a new message that nobody has received yet."""
+    step.return_permit(task)
     task = replace(task, status=TaskStatus.SCHEDULED, is_leased=False, sends=task.sends + 1, handed_back=(), **changes)
     return step.keep(node, step.enqueue(task))

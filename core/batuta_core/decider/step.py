@@ -28,7 +28,7 @@ from batuta_core.decider.known import (
 )
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
@@ -114,6 +114,7 @@ class Step:
         self.is_ending = False
         self.stops = head.stops
         self.stops_ms = head.stops_ms
+        self.returned: list[ReturnPermit] = []
         self._scheduled_here = 0
         self._hidden = NOTHING_HIDDEN
         self._is_task_made = False
@@ -299,10 +300,21 @@ class Step:
 
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
-        if task.due_ms - self.now_ms > timeout.delay_max_ms(self.node_of(task)):
+        node = self.node_of(task)
+        task = replace(task, gate=node.gate) if node.gate != task.gate else task
+        if task.due_ms - self.now_ms > timeout.delay_max_ms(node, task.gate):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))
         return replace(task, sent_ms=max(task.due_ms, self.now_ms))
+
+    def return_permit(self, task: OpenTask, *, is_over: bool = True) -> None:
+        """A delivery has started, or is over. It holds a permit only if its task type has limits."""
+        if task.gate and task.sent_ms:
+            # A start before this delivery was that of an earlier one.
+            started_ms = task.started_ms if task.started_ms >= task.sent_ms else 0
+            command = ReturnPermit(gate=task.gate, place=task.place, send=task.sends, started_ms=started_ms, is_over=is_over)
+            self.command(command)
+            self.returned.append(command)
 
     def change(self, task: OpenTask, fields: Mapping[str, Any], *, output: Any = None, output_event: int = -1) -> None:
         """Notes what became of a task. Fields at their value in the head are not repeated by callers."""
@@ -323,6 +335,7 @@ class Step:
         has_output = output is not None or output_event >= 0
         ended = Ended.at(task.number, task.place, seq, seq if has_output or not task.output_record else task.output_record)
         del self.open[task.ref]
+        self.return_permit(task)
         self._note_ended(task.ref, ended)
         if task.child and self.node_of(task).type.runs_child:
             lives.stop(self, task)

@@ -52,9 +52,10 @@ class Due(NamedTuple):
     kind: Deadline
 
 
-def delay_max_ms(node: Node) -> int:
-    """How long the queue of the node's tasks can hold a message back: Lambda's own queue, which feeds our functions, cannot at all."""
-    return 0 if node.type.system_queue else DELAY_MAX_MS
+def delay_max_ms(node: Node, gate: str) -> int:
+    """How long the queue of the node's tasks can hold a message back. Lambda's own queue, which feeds our functions, cannot at all; and
+    a task that waits for its time holds no permit of a ``gate``."""
+    return 0 if node.type.system_queue or gate else DELAY_MAX_MS
 
 
 def deadlines(task: OpenTask, node: Node, *, is_asked: bool = False) -> Iterator[Due]:
@@ -82,7 +83,7 @@ def deadlines(task: OpenTask, node: Node, *, is_asked: bool = False) -> Iterator
         return
     if task.status is TaskStatus.SCHEDULED:
         resend_ms = SYSTEM_RESEND_MS if is_system else RESEND_MS
-        yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node), Deadline.DELIVERY)
+        yield Due(task.sent_ms + resend_ms if task.sent_ms else task.due_ms - delay_max_ms(node, task.gate), Deadline.DELIVERY)
     elif is_system:
         return  # asyncComplete: what it began is completed from outside, whenever that is
     elif limits.response_ms:

@@ -15,14 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from batuta_core.engine import child
+from batuta_core.engine import child, gates
 from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.fetch import JournalGap, broken_by, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, StartChild, StopChild, WriteSummary
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit, StartChild, StopChild, WriteSummary
 from batuta_core.model.error import BatutaError, RecordTooLarge, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
+from batuta_core.model.gate import GateId, GateMessage
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -157,6 +158,8 @@ def _is_open(command: Command, newest: Record) -> bool:
             return command in head.stops
         case ArmTimer():
             return head.mark is not None and head.mark.timer == command.timer
+        case ReturnPermit():
+            return command in head.returned
         case WriteSummary():
             return True
         case _:
@@ -179,6 +182,7 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
     execution would break. ``note`` is told what could be read."""
     failed: list[str] = []
     groups: dict[ExecutionId, _Group] = {}
+    at_gates: dict[GateId, gates.Turn] = {}
     waiting: set[str] = set()
     for received in incoming:
         if received.group in waiting:
@@ -195,6 +199,10 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
             waiting.add(received.group)
             continue
         note(message)
+        if isinstance(message.event, GateMessage):
+            turn = at_gates.setdefault(GateId(message.execution.namespace, message.event.gate), gates.Turn())
+            turn.add(message.execution, message.event, received)
+            continue
         group = groups.setdefault(message.execution, _Group())
         group.inbound.append(message.event)
         group.message_ids.append(received.message_id)
@@ -213,6 +221,10 @@ def advance_batch(ports: Ports, incoming: Sequence[Incoming], note: Callable[[In
     for execution in together.flush():
         if not _advance_group(ports, execution, groups[execution], is_redelivered=True):
             failed.extend(groups[execution].message_ids)
+    for gate, turn in at_gates.items():
+        is_late = ports.clock.now_ms() - began_ms > _BEGIN_WITHIN_MS
+        if is_late or not gates.take(ports, gate, turn):
+            failed.extend(turn.message_ids)
     return list(dict.fromkeys(failed))
 
 
@@ -238,6 +250,10 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         return True
     except BatutaError:  # it cannot be read yet
         return False
+    if isinstance(message.event, GateMessage):
+        turn = gates.Turn(is_redelivered=True)
+        turn.add(message.execution, message.event, received)
+        return gates.take(ports, GateId(message.execution.namespace, message.event.gate), turn)
     try:
         advance(ports, message.execution, [message.event], is_redelivered=True)
     except Exception as error:

@@ -16,6 +16,7 @@ from batuta_core.decider.known import DefinitionName, FoundDefinition, InlineDef
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import WorkflowTask
 from batuta_core.decider.validate import task_definition_problems, workflow_problems
+from batuta_core.engine import limits
 from batuta_core.engine.fetch import LruCache
 from batuta_core.engine.ports import ANY_TASK, Ports
 from batuta_core.model import definition as definitions
@@ -202,7 +203,9 @@ def register_tasks(ports: Ports, namespace: str, bodies: Sequence[Any]) -> None:
     if problems:
         raise InvalidInput("Validation failed, check below errors for detail.", problems=problems)
     make_queues(ports, namespace, [definition.get("queue") or definition["name"] for definition in checked])
-    ports.definitions.put_tasks(namespace, checked)
+    wanted = {definition["name"]: definition for definition in checked}
+    with limits.changing(ports, namespace, list(wanted), wanted):
+        ports.definitions.put_tasks(namespace, checked)
 
 
 def update_task(ports: Ports, namespace: str, body: Any) -> None:
@@ -217,4 +220,11 @@ def update_task(ports: Ports, namespace: str, body: Any) -> None:
         raise TaskDefinitionNotFound(f"No such task by name {name}", name=name)
     make_queues(ports, namespace, [definition.get("queue") or name])
     kept = {key: old[key] for key in ("createTime", "createdBy") if key in old}
-    ports.definitions.put_tasks(namespace, [{**definition, **kept, "updateTime": ports.clock.now_ms()}])
+    with limits.changing(ports, namespace, [name], {name: definition}):
+        ports.definitions.put_tasks(namespace, [{**definition, **kept, "updateTime": ports.clock.now_ms()}])
+
+
+def delete_task(ports: Ports, namespace: str, name: str) -> bool:
+    """Whether there was one. Executions keep the definition that they began with, limits included."""
+    with limits.changing(ports, namespace, [name], {}):
+        return ports.definitions.delete_task(namespace, name)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import child, timers
+from batuta_core.engine import child, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
@@ -23,12 +23,14 @@ from batuta_core.model.command import (
     Command,
     EnqueueTask,
     Purge,
+    ReturnPermit,
     StartChild,
     StartFailureWorkflow,
     WriteSummary,
 )
 from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.gate import TaskEntered, order_ms
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
 from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
 from batuta_core.model.payload import PayloadRef
@@ -41,20 +43,32 @@ def open_commands(head: Head) -> tuple[Command, ...]:
     children = [StartChild(place=task.place, ref=task.ref, definition=task.child) for task in head.open.values() if task.child]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
     last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
-    return (*tasks, *children, *head.stops, *timer, *last)
+    return (*tasks, *children, *head.stops, *head.returned, *timer, *last)
 
 
 def _is_queued(task: OpenTask) -> bool:
     return task.status is TaskStatus.SCHEDULED and task.sent_ms > 0
 
 
-def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Iterable[Command], *, is_guarded: bool = False) -> None:
+def dispatch(
+    ports: Ports,
+    execution: ExecutionId,
+    newest: Record,
+    commands: Iterable[Command],
+    *,
+    is_guarded: bool = False,
+    is_again: bool = False,
+) -> None:
     """Carries out ``commands`` for the execution that stands at ``newest``; those that it has overtaken are left out.
 
-    ``is_guarded``: ``newest`` is the caller's own record and a guard watches over it, which is told at the end.
+    ``is_guarded``: ``newest`` is the caller's own record and a guard watches over it, which is told at the end. ``is_again``: messages
+    on the task queues are believed to be lost.
     """
     wanted = list(dict.fromkeys(commands))
-    _enqueue(ports, execution, newest, [command for command in wanted if isinstance(command, EnqueueTask)])
+    tasks = _still_queued(newest, [command for command in wanted if isinstance(command, EnqueueTask)])
+    send_tasks(ports, execution, newest, [task for task in tasks if not task.gate])
+    returned = [command for command in wanted if isinstance(command, ReturnPermit)]
+    _tell_gates(ports, execution, newest, [task for task in tasks if task.gate], returned, is_again=is_again)
     child.send(ports, execution, newest, [command for command in wanted if isinstance(command, ChildCommand)])
     for command in wanted:
         if isinstance(command, ArmTimer) and newest.head.mark and newest.head.mark.timer == command.timer:
@@ -77,10 +91,38 @@ def dispatch(ports: Ports, execution: ExecutionId, newest: Record, commands: Ite
 # --- tasks
 
 
-def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Sequence[EnqueueTask]) -> None:
+def _still_queued(newest: Record, commands: Sequence[EnqueueTask]) -> list[OpenTask]:
     open_ = newest.head.open
     tasks = [open_[command.ref] for command in commands if command.ref in open_ and open_[command.ref].place == command.place]
-    tasks = [task for task in tasks if _is_queued(task)]
+    return [task for task in tasks if _is_queued(task)]
+
+
+def _tell_gates(
+    ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequence[OpenTask], returned: Sequence[ReturnPermit], *, is_again: bool
+) -> None:
+    """Tasks whose type has limits go to its gate, which sends them when it is their turn; and permits go back."""
+    if not tasks and not returned:
+        return
+    outgoing = to_gates.returning(ports, execution, returned)
+    graph = graph_of(ports, execution.namespace, newest.head.definition)
+    nodes = open_nodes(ports, execution, newest, graph, tasks)
+    for task in tasks:
+        entered = TaskEntered(
+            gate=task.gate,
+            place=task.place,
+            send=task.sends,
+            order_ms=order_ms(task.sent_ms, newest.head.about.priority),
+            limits=nodes[task.ref].definition.limits,
+            is_again=is_again,
+        )
+        outgoing.append(to_gates.to_gate(ports, execution, entered, ports.ids.op() if is_again else ""))
+    ports.queues.send(timers.inbox_queue(ports), outgoing)
+    if newest.head.returned and set(newest.head.returned) <= set(returned):
+        ports.cache.returned.put((execution, newest.seq), True)
+
+
+def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequence[OpenTask], *, is_rated: bool = False) -> None:
+    """Puts tasks that are open and SCHEDULED in ``newest`` on their queues. ``is_rated``: their type has a limit on starts."""
     if not tasks:
         return
     graph = graph_of(ports, execution.namespace, newest.head.definition)
@@ -92,7 +134,8 @@ def _enqueue(ports: Ports, execution: ExecutionId, newest: Record, commands: Seq
     for task in tasks:
         node = nodes[task.ref]
         scheduled = records[task.place.rerun or task.place.record]
-        text = _fitting(ports, task_message(ports, execution, newest.head, graph, node, task, scheduled))
+        message = task_message(ports, execution, newest.head, graph, node, task, scheduled)
+        text = _fitting(ports, replace(message, is_rated=True) if is_rated else message)
         if node.type.system_queue:
             queues[resource_name(ports.stage, node.type.system_queue)].append((task, Outgoing(text)))  # it is due: see timeout.delay_max_ms
             continue

@@ -15,6 +15,7 @@ from batuta_core.decider.known import Known, Missing, Needs, NotStartable
 from batuta_core.decider.view import Reader
 from batuta_core.engine.payload_cache import PayloadCache
 from batuta_core.engine.ports import Ports
+from batuta_core.engine.returns import return_permits
 from batuta_core.model.error import BatutaError, RecordTooLarge, WorkflowDefinitionNotFound
 from batuta_core.model.event import (
     ChildEnded,
@@ -84,6 +85,7 @@ class Cache:
         self.payloads = PayloadCache()
         self.is_cursor_begun = False  # of the far timers
         self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
+        self.returned: LruCache[tuple[ExecutionId, int], bool] = LruCache(1000)  # records whose permits this process has returned
 
 
 class JournalGap(RuntimeError):
@@ -141,6 +143,8 @@ def decide_with(ports: Ports, execution: ExecutionId, newest: Record | None, eve
             raise ValueError(f"an execution begins with {type(first).__name__}")
         content_hash = first.definition
     graph = graph_of(ports, execution.namespace, content_hash)
+    if newest is not None and newest.head.returned:
+        return_permits(ports, execution, newest)
     known = Known(records={newest.seq: newest} if newest else {})
     now_ms = ports.clock.now_ms()
     for _ in range(_ROUNDS_MAX):

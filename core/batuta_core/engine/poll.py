@@ -99,6 +99,8 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         task = next((task for task in newest.head.open.values() if task.place == message.place), None)
         if task is None or task.calls != message.call or task.is_leased:
             return None
+        if message.is_rated and received.receives > 1:  # another start needs another permit
+            return TaskHandedBack(place=message.place, op=op, send=message.send, is_gone=True)
         return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 
     try:
@@ -111,7 +113,7 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         ports.queues.release(queue, [received.receipt])
         return None
     if newest is not None:
-        is_ours = any(getattr(event, "op", "") == op for event in newest.events)
+        is_ours = any(isinstance(event, TaskStarted) and event.op == op for event in newest.events)
         held = [task for task in newest.head.open.values() if task.place == message.place] if is_ours else []
     task = _shown(ports, message.execution, newest, held[0]) if held and newest is not None else None
     ports.queues.delete(queue, [received.receipt])

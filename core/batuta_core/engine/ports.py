@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.model.error import ResourceMissing, StaleHead
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record
@@ -159,6 +160,29 @@ class FarTimers(Protocol):
 
     def set_cursor(self, minute: int) -> None:
         """Never moves back."""
+
+
+class GateOvertaken(StaleHead):
+    """``Gates.write`` met another state than the one that was read. It may be one's own, from a write whose reply was lost."""
+
+
+class Gates(Protocol):
+    """Where the gates of task types with limits stand, and who waits at them."""
+
+    def read(self, gate: GateId) -> GateState:
+        """Strongly consistent; of version 0 when nobody has written it yet."""
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        """One conditional write over the state of the version before. Raises GateOvertaken."""
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Puts them in line. Repeats do nothing more."""
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        """The first ``limit`` in line behind the sort key ``after``, read strongly consistently."""
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        """Takes them out of the line. Repeats do nothing more."""
 
 
 class Payloads(Protocol):
@@ -419,6 +443,7 @@ class Ports:
     journal: Journal
     queues: Queues
     far_timers: FarTimers
+    gates: Gates
     payloads: Payloads
     summaries: Summaries
     definitions: Definitions

@@ -50,7 +50,7 @@ def requeue(ports: Ports, namespace: str, task_type: str) -> int:
         wanted_tasks = [command for command in open_commands(newest.head) if isinstance(command, EnqueueTask)]
         nodes = open_nodes(ports, summary.execution, newest, graph, [newest.head.open[command.ref] for command in wanted_tasks])
         tasks = [command for command in wanted_tasks if nodes[command.ref].wire_type == task_type]
-        dispatch(ports, summary.execution, newest, tasks)
+        dispatch(ports, summary.execution, newest, tasks, is_again=True)
         count += len(tasks)
     return count
 
@@ -70,7 +70,7 @@ def revive(ports: Ports, execution: ExecutionId) -> bool:
         named_late = open_nodes(ports, execution, newest, graph, newest.head.open.values()).values()
         nodes = [*(node for node in graph.nodes.values() if not node.type.is_named_late), *named_late]
         make_queues(ports, execution.namespace, [node.queue for node in nodes if node.type.is_worker])
-    dispatch(ports, execution, newest, open_commands(newest.head))
+    dispatch(ports, execution, newest, open_commands(newest.head), is_again=True)
     return True
 
 

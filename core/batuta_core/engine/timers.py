@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from batuta_core.engine.ports import FarTimer, Incoming, Outgoing, Ports
+from batuta_core.engine.to_gates import to_gate
 from batuta_core.model.error import BatutaError, NewerSchema
 from batuta_core.model.event import QueueMade, TimerFired
+from batuta_core.model.gate import GateDue, GateId
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs, TimerMessage, WantedQueue
 from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
 
@@ -62,6 +64,12 @@ def want_queues(ports: Ports, execution: ExecutionId, record: int, wanted: Seque
     _send(ports, [(TimerMessage(execution=execution, record=record, wanted=one), 0) for one in wanted])
 
 
+def wake_gate(ports: Ports, gate: GateId, due_ms: int) -> None:
+    """Has the gate told to look at ``due_ms``, in 15 minutes at the latest (0: as a guard)."""
+    message = TimerMessage(execution=ExecutionId(gate.namespace, ""), record=0, due_ms=due_ms, gate=gate.name)
+    _send(ports, [(message, _delay_s(due_ms - ports.clock.now_ms()) if due_ms else GUARD_DELAY_S)])
+
+
 def _delay_s(wait_ms: int) -> int:
     return min(max(-(-wait_ms // 1000), 0), SQS_DELAY_MAX_S)
 
@@ -92,6 +100,10 @@ def fire(ports: Ports, incoming: Sequence[Incoming], note: Callable[[TimerMessag
                 task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type, message.wanted.domain)
             )
             event = QueueMade(place=message.wanted.place, op=received.message_id, send=message.wanted.send)
+        elif message.gate:
+            due = GateDue(gate=message.gate, due_ms=message.due_ms)
+            outgoing.append(to_gate(ports, message.execution, due, received.message_id))
+            continue
         elif message.due_ms:
             event = TimerFired(timer=message.record, due_ms=message.due_ms)
         elif _is_dispatched(ports, message):

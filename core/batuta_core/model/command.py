@@ -128,6 +128,38 @@ class TellParent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPermit:
+    """Tell the gate of the task's type that its ``send``-th delivery has started, or is over. It stays in the head for one record:
+    whoever writes the next one has seen to it that it was carried out."""
+
+    gate: str
+    place: TaskPlace
+    send: int = 0
+    started_ms: int = 0
+    is_over: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"c": "permit", "gate": self.gate, "task": self.place.to_list()}
+        if self.send:
+            out["send"] = self.send
+        if self.started_ms:
+            out["start"] = self.started_ms
+        if not self.is_over:
+            out["on"] = 1
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ReturnPermit:
+        return cls(
+            gate=data["gate"],
+            place=TaskPlace(*data["task"]),
+            send=data.get("send", 0),
+            started_ms=data.get("start", 0),
+            is_over="on" not in data,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSummary:
     """Bring the summary item, which the search indexes read, to what the head says."""
 
@@ -153,7 +185,7 @@ class Purge:
 
 
 ChildCommand = StartChild | StopChild | TellParent
-Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | WriteSummary | Purge
+Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | ReturnPermit | WriteSummary | Purge
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "enqueue": EnqueueTask.from_dict,
@@ -162,6 +194,7 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "stop": StopChild.from_dict,
     "tell": TellParent.from_dict,
     "failure": StartFailureWorkflow.from_dict,
+    "permit": ReturnPermit.from_dict,
     "summary": WriteSummary.from_dict,
     "purge": Purge.from_dict,
 }

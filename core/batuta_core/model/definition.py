@@ -15,6 +15,7 @@ from typing import Any
 
 from batuta_core.model.definition_fields import TASK, WORKFLOW, WORKFLOW_TASK
 from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.model.gate import Limits
 from batuta_core.model.ids import short_hash
 from batuta_core.model.lenient import DEPTH_MAX, Fields, Place, is_too_deep, read_object
 
@@ -251,6 +252,10 @@ class TaskDefinition:
     rate_window_s: int = 1
     queue: str = ""  # the queue that this task shares with others; empty: one of its own
     secret_names: tuple[str, ...] = ()  # runtimeMetadata: resolved for the worker when it takes the task
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.concurrent_limit, self.rate_limit, self.rate_window_s)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskDefinition:

@@ -232,12 +232,17 @@ class TaskHeartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskHandedBack:
-    """A worker that shuts down gave the task back unfinished. SQS will count that as one more receive; we do not."""
+    """A worker that shuts down gave the task back unfinished. SQS will count that as one more receive; we do not.
+
+    ``is_gone``: its type has a limit on starts, and its message was received before; so the worker has not begun it but deleted the
+    message, and it must stand in line again.
+    """
 
     place: TaskPlace
     op: str
     worker_id: str | None = None
     send: int = -1
+    is_gone: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "task_handed_back", "task": self.place.to_list(), "op": self.op}
@@ -245,11 +250,19 @@ class TaskHandedBack:
             out["w"] = self.worker_id
         if self.send >= 0:
             out["send"] = self.send
+        if self.is_gone:
+            out["gone"] = True
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskHandedBack:
-        return cls(place=TaskPlace(*data["task"]), op=data["op"], worker_id=data.get("w"), send=data.get("send", -1))
+        return cls(
+            place=TaskPlace(*data["task"]),
+            op=data["op"],
+            worker_id=data.get("w"),
+            send=data.get("send", -1),
+            is_gone=data.get("gone", False),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

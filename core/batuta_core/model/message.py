@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.gate import GATE_MESSAGES, GateMessage
 from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import get_slot, put_slot
@@ -65,7 +66,7 @@ class InboxMessage:
     """Something for one execution to decide on. Workers prove themselves by the task's token, we by a signature."""
 
     execution: ExecutionId
-    event: Inbound
+    event: Inbound | GateMessage
     token: str = ""  # of a worker's event
     attempt: int = 0  # of a worker's event: the attempt that the token is for
 
@@ -126,6 +127,7 @@ class TaskMessage:
     response_timeout_s: int = 0
     total_deadline_ms: int = 0
     started_ms: int = 0  # of this attempt, when it was taken before
+    is_rated: bool = False  # its type has a limit on starts: who receives it a second time may not begin it
     task_to_domain: Mapping[str, str] = field(default_factory=dict)  # of the execution, for a type that wants to know
 
     def to_text(self) -> str:
@@ -155,6 +157,7 @@ class TaskMessage:
             ("response", self.response_timeout_s),
             ("total", self.total_deadline_ms),
             ("start", self.started_ms),
+            ("rate", self.is_rated),
             ("domains", dict(self.task_to_domain)),
         ):
             if value:
@@ -188,6 +191,7 @@ class TaskMessage:
                 response_timeout_s=data.get("response", 0),
                 total_deadline_ms=data.get("total", 0),
                 started_ms=data.get("start", 0),
+                is_rated=data.get("rate", False),
                 task_to_domain=data.get("domains", {}),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -246,15 +250,16 @@ class TaskEnvelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerMessage:
-    """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due; or the wish for a queue.
+    """A deadline (``due_ms`` > 0) or a guard of one execution, delayed until it is due; or the wish for a queue; or a moment of a gate.
 
-    Each names a record: the one that armed the deadline, the one that the guard watches, the one whose task has no queue.
+    Each but the last names a record: the one that armed the deadline, the one that the guard watches, the one whose task has no queue.
     """
 
     execution: ExecutionId
     record: int
     due_ms: int = 0
     wanted: WantedQueue | None = None
+    gate: str = ""  # whose moment it is; of the execution only the namespace counts
 
     def to_text(self) -> str:
         out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "rec": self.record}
@@ -262,6 +267,8 @@ class TimerMessage:
             out["due"] = self.due_ms
         if self.wanted:
             out["queue"] = [self.wanted.task_type, self.wanted.domain, self.wanted.place.to_list(), self.wanted.send]
+        if self.gate:
+            out["gate"] = self.gate
         return _dump(out)
 
     @classmethod
@@ -274,7 +281,8 @@ class TimerMessage:
                 task_type, domain, place, send = data["queue"]
                 wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send))
             execution = ExecutionId(data["ns"], data["wf"])
-            return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted)
+            gate = str(data.get("gate", ""))
+            return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted, gate=gate)
         except (KeyError, TypeError, ValueError) as error:
             raise NotOurs(f"not a timer message: {error!r}") from error
 
@@ -306,6 +314,7 @@ _REPORT_FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "send": lambda value: _is_count(value),
     "merge": lambda value: isinstance(value, bool),
     "leased": lambda value: isinstance(value, bool),
+    "gone": lambda value: isinstance(value, bool),
     "out": lambda value: isinstance(value, dict) and not is_too_deep(value),
     "logs": lambda value: isinstance(value, list) and all(_is_log_line(item) for item in value),
 }
@@ -331,7 +340,9 @@ def _is_log_line(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("log"), str) and _is_count(value.get("createdTime", 0))
 
 
-def _inbound_from_dict(data: Mapping[str, Any]) -> Inbound:
+def _inbound_from_dict(data: Mapping[str, Any]) -> Inbound | GateMessage:
+    if data["e"] in GATE_MESSAGES:
+        return GATE_MESSAGES[data["e"]](data)
     return GuardFired(int(data["record"])) if data["e"] == "guard" else event_from_dict(data)
 
 

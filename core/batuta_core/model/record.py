@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from batuta_core.model.command import Command, StopChild, command_from_dict
+from batuta_core.model.command import Command, ReturnPermit, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, ParentTask, TaskPlace, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
@@ -131,6 +131,7 @@ class OpenTask:
     reads: tuple[str, ...] = ()  # a join of a dynamic fork: whose outputs the branches' inputs read
     child: str = ""  # another execution runs for this task: its definition's content hash
     life: int = 1  # the life of the child that counts, named by the child's record that began it
+    gate: str = ""  # the limits that its deliveries wait for, by the name of their task definition
 
     @property
     def shown_ref(self) -> str:
@@ -173,6 +174,7 @@ class OpenTask:
             ("do", self.domain),
             ("re", self.place.rerun),
             ("ch", self.child),
+            ("g", self.gate),
         ):
             if value:
                 rest[key] = value
@@ -223,6 +225,7 @@ class OpenTask:
             domain=get("do", ""),
             child=get("ch", ""),
             life=get("li", 1),
+            gate=get("g", ""),
         )
 
 
@@ -315,6 +318,7 @@ class Head:
     todo: tuple[Begin, ...] = ()  # where the flow goes on: after a pause, after a retry, or at once, since a decision had run its scripts
     has_news: bool = False  # the next decision has to look at what waits for others
     held: tuple[HeldFailure, ...] = ()  # paused: what failed meanwhile
+    returned: tuple[ReturnPermit, ...] = ()  # of this record: to be carried out before the next one is written
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"st": self.status.value, "def": self.definition, "t0": self.created_ms, "n": self.task_count}
@@ -344,6 +348,7 @@ class Head:
             ("held", [_held_list(item) for item in self.held]),
             ("stops", [command.to_dict() for command in self.stops]),
             ("ts", self.stops_ms),
+            ("perm", [command.to_dict() for command in self.returned]),
         ):
             if value:
                 out[key] = value
@@ -392,6 +397,7 @@ class Head:
             todo=tuple(Begin.from_list(item) for item in get("todo", ())),
             has_news="news" in data,
             held=tuple(_held_from_list(item) for item in get("held", ())),
+            returned=tuple(ReturnPermit.from_dict(item) for item in get("perm", ())),
         )
 
 

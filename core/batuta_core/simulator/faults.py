@@ -59,7 +59,7 @@ _WEIGHTS: Mapping[Fault, int] = {
     Fault.PAUSE: 10,
 }
 ONLY_AT: Mapping[Fault, frozenset[str]] = {
-    Fault.ECHO: frozenset({"journal.append"}),
+    Fault.ECHO: frozenset({"journal.append", "gates.write"}),
     Fault.STALE_READ: frozenset({"journal.glance", "summaries.get"}),
     Fault.DUPLICATE: frozenset({"queues.receive"}),
     Fault.DELAY: frozenset({"queues.send"}),

@@ -64,6 +64,7 @@ class SimulatedQueues:
         self._is_fifo_kept = is_fifo_kept
         self._count = 0
         self.on_send: Callable[[str, Outgoing], None] | None = None
+        self.on_receive: Callable[[str, str], None] | None = None
         self.receives: Counter[str] = Counter()  # of each text, over all its copies
         self._queues: dict[str, _Queue] = {}
         self.task_dead_letters = resource_name(stage, "task-dead-letters")
@@ -115,6 +116,8 @@ class SimulatedQueues:
                 continue
             message.receives += 1
             self.receives[message.text] += 1
+            if self.on_receive is not None:
+                self.on_receive(queue, message.text)
             self._count += 1
             message.receipt = f"{message.message_id}/{self._count}"
             message.visible_ms = now_ms + found.visibility_s * 1000

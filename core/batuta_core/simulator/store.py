@@ -12,6 +12,7 @@ from batuta_core.engine.ports import (
     ANY_TASK,
     NOTED_TASKS_MAX,
     FarTimer,
+    GateOvertaken,
     HandlerAction,
     LogLine,
     PollData,
@@ -22,6 +23,7 @@ from batuta_core.engine.ports import (
 )
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
+from batuta_core.model.gate import Entry, GateId, GateState
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record, pack, unpack
@@ -173,6 +175,33 @@ class SimulatedFarTimers:
 
     def all(self) -> list[FarTimer]:
         return sorted(timer for timers in self._timers.values() for timer in timers)
+
+
+class SimulatedGates:
+    def __init__(self) -> None:
+        self._states: dict[GateId, bytes] = {}
+        self._lines: dict[GateId, set[str]] = defaultdict(set)
+
+    def read(self, gate: GateId) -> GateState:
+        return GateState.from_bytes(gate.namespace, self._states[gate]) if gate in self._states else GateState()
+
+    def write(self, gate: GateId, state: GateState) -> None:
+        if self.read(gate).version != state.version - 1:
+            raise GateOvertaken(f"the gate {gate} was overtaken")
+        self._states[gate] = state.to_bytes()
+
+    def wait(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].update(entry.sort_key for entry in entries)
+
+    def waiting(self, gate: GateId, limit: int, after: str = "") -> Sequence[Entry]:
+        keys = sorted(key for key in self._lines[gate] if key > after)[:limit]
+        return [Entry.from_sort_key(gate.namespace, key) for key in keys]
+
+    def forget(self, gate: GateId, entries: Sequence[Entry]) -> None:
+        self._lines[gate].difference_update(entry.sort_key for entry in entries)
+
+    def all(self) -> list[GateId]:
+        return list(self._states)
 
 
 class SimulatedDefinitions:

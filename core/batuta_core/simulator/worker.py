@@ -75,6 +75,11 @@ class SdkWorker:
                 self._let_wait(queue, received, envelope)
                 continue
             message = TaskMessage.parse(received.text)
+            if message.is_rated and received.receives > 1:
+                op = f"back-{received.receipt}"
+                self._send(message, TaskHandedBack(place=message.place, op=op, send=message.send, is_gone=True))
+                world.io("queues.delete", world.queues.delete, queue, [received.receipt])
+                continue
             outcome = self._behaviour(message)
             if outcome.is_slow:
                 self._send(

@@ -34,6 +34,7 @@ from batuta_core.simulator.store import (
     SimulatedActions,
     SimulatedDefinitions,
     SimulatedFarTimers,
+    SimulatedGates,
     SimulatedJournal,
     SimulatedLogs,
     SimulatedPayloads,
@@ -118,6 +119,7 @@ class World:
         self.queues = SimulatedQueues(stage, lambda: self.now_ms, self.random, is_fifo_kept=is_fifo_kept)
         self.journal = SimulatedJournal(on_append)
         self.far_timers = SimulatedFarTimers()
+        self.gates = SimulatedGates()
         self.summaries = SimulatedSummaries()
         self.payloads = SimulatedPayloads()
         self.definitions = SimulatedDefinitions()
@@ -130,6 +132,7 @@ class World:
             journal=self.journal,
             queues=self.queues,
             far_timers=self.far_timers,
+            gates=self.gates,
             payloads=self.payloads,
             summaries=self.summaries,
             definitions=self.definitions,
@@ -278,6 +281,7 @@ class World:
         cache.records.clear()
         cache.payloads.clear()
         cache.stored.clear()
+        cache.returned.clear()
         cache.is_cursor_begun = False
 
     def _jump(self) -> bool:
@@ -342,7 +346,7 @@ class World:
         timers.move_far_timers(self.ports)
 
 
-_FAULTY = ("journal", "queues", "far_timers", "payloads", "summaries", "definitions", "logs", "actions", "sinks", "scripts")
+_FAULTY = ("journal", "queues", "far_timers", "gates", "payloads", "summaries", "definitions", "logs", "actions", "sinks", "scripts")
 
 
 class _Clock:

@@ -109,7 +109,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/metadata/taskdefs/<name>", "DELETE")
     def delete_task(name: str) -> Response[str]:
-        if not ports.definitions.delete_task(current().namespace, name):
+        if not catalog.delete_task(ports, current().namespace, name):
             raise TaskDefinitionNotFound("No such task definition", name=name)
         return empty_response()
 

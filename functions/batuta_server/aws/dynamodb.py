@@ -106,9 +106,15 @@ class Table:
 
     def batch_delete(self, keys: Sequence[Item]) -> None:
         """Keys of items that do not exist are fine; ``keys`` are distinct."""
-        for begin in range(0, len(keys), _WRITE_MAX):
-            requests = [{"DeleteRequest": {"Key": key}} for key in keys[begin : begin + _WRITE_MAX]]
-            wanted: dict[str, Any] = {self.name: requests}
+        self._batch_write([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def batch_put(self, items: Sequence[Item]) -> None:
+        """Over what is there; the items' keys are distinct."""
+        self._batch_write([{"PutRequest": {"Item": item}} for item in items])
+
+    def _batch_write(self, requests: Sequence[Mapping[str, Any]]) -> None:
+        for begin in range(0, len(requests), _WRITE_MAX):
+            wanted: dict[str, Any] = {self.name: list(requests[begin : begin + _WRITE_MAX])}
             idle_rounds = 0
             while wanted:
                 count = len(wanted[self.name])

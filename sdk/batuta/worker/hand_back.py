@@ -63,13 +63,20 @@ class HandBack:
         await self._tell(message)
         await self.release(message, queue, leases)
 
-    async def _tell(self, message: TaskMessage | TaskEnvelope) -> None:
-        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id, send=message.send)
+    async def tell_gone(self, message: TaskMessage) -> bool:
+        """That its message will be deleted unread. Whether the server has heard it: else it must not be."""
+        logger.info("task %s (%s) was given out before: it stands in line again", message.task_id, message.ref)
+        return await self._tell(message, is_gone=True)
+
+    async def _tell(self, message: TaskMessage | TaskEnvelope, *, is_gone: bool = False) -> bool:
+        event = TaskHandedBack(place=message.place, op=op(), worker_id=self._worker_id, send=message.send, is_gone=is_gone)
         try:
             async with asyncio.timeout(self._timing.flush_s):
                 await self._reporter.send(message, event)
         except (Refused, TimeoutError) as error:
             logger.warning("task %s is handed back without a word to the server: %r", message.task_id, error)
+            return False
+        return True
 
     async def release(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
         """A renewal that is under way comes first: landing later it would hide the message for another lease."""

@@ -108,6 +108,14 @@ class TaskHandler:
     def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
 
+    def send_back(self, message: TaskMessage, queue: str, received: Received) -> None:
+        """Into line: this worker does not begin it."""
+        self._start(self._errands, self._send_back(message, queue, received))
+
+    async def _send_back(self, message: TaskMessage, queue: str, received: Received) -> None:
+        if await self._parts.back.tell_gone(message):
+            await self._delete(queue, received.receipt)
+
     def let_wait(self, envelope: TaskEnvelope, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.let_wait(envelope, queue, received.receipt))
 

@@ -4,6 +4,7 @@
 * One of a newer schema is handed back, and hidden for a while: it waits for a newer worker, however long that takes.
 * A task that this worker does not serve, or that arrives while it stops, is handed back at once.
 * A task that runs here already is not run twice: its second message goes with the first.
+* One whose type has a limit on starts, and that somebody received before, is sent back into line: another start needs another permit.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class Intake:
             return
         served = source.served.get((message.execution.namespace, message.task_type))
         is_new = self._handler.is_new(message)
+        if is_new and message.is_rated and received.receives > 1:
+            self._free(source.places)
+            self._handler.send_back(message, source.queue, received)
+            return
         if served is not None and is_new and not self.is_stopping:
             self._free([place for place in source.places if place not in served.places])
             self._handler.begin(message, served, source.queue, received)

@@ -32,6 +32,7 @@ class Received:
     text: str
     receipt: str
     sent_ms: int = 0
+    receives: int = 1  # how often SQS gave it out, this time included
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class SqsQueues:
             self._poll_client.receive_message,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait_s,
-            MessageSystemAttributeNames=["SentTimestamp"],
+            MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
         )
         return [_received(message) for message in answer.get("Messages", ())]
 
@@ -152,7 +153,8 @@ def _session(connection: Connection) -> Session:
 
 def _received(message: Any) -> Received:
     sent_ms = int(message.get("Attributes", {}).get("SentTimestamp", 0))
-    return Received(message["MessageId"], message["Body"], message["ReceiptHandle"], sent_ms)
+    receives = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+    return Received(message["MessageId"], message["Body"], message["ReceiptHandle"], sent_ms, receives)
 
 
 def _failure(item: Any) -> Failure:

@@ -22,8 +22,10 @@ from batuta_server.api.entry import handle as api
 from batuta_server.decider.entry import handle as decider
 from batuta_server.timers.entry import handle as timers
 from batuta_server.http.entry import handle as http
+from batuta_server.events.entry import handle as events
 records = json.loads(sys.argv[2])
-print(json.dumps([api(json.loads(sys.argv[1]), None), decider(records, None), timers(records, None), http(records, None)]), file=sys.stderr)
+answers = [api(json.loads(sys.argv[1]), None), *(function(records, None) for function in (decider, timers, http, events))]
+print(json.dumps(answers), file=sys.stderr)
 """
 
 
@@ -35,16 +37,16 @@ def run(code: str, *arguments: str, env: dict[str, str]) -> subprocess.Completed
 def test_entries_answer_events() -> None:
     record = {"messageId": "m", "body": "strange", "receiptHandle": "r", "attributes": {"ApproximateReceiveCount": "1"}}
     records = {"Records": [{**record, "eventSourceARN": "arn:aws:sqs:eu-west-1:1:batuta-test--decider.fifo"}]}
-    env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", **SETTINGS.to_env()}
+    env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "BATUTA_ACCOUNT": "1", **SETTINGS.to_env()}
     done = run(CODE, json.dumps(event("GET", "/api/batuta")), json.dumps(records), env=env)
     assert done.returncode == 0, done.stderr
     answers: list[Any] = json.loads(done.stderr.splitlines()[-1])
     about = json.loads(answers[0]["body"])
     assert (about["stage"], about["region"], about["namespace"]) == ("test", "eu-west-1", "default")
-    assert answers[1:] == [{"batchItemFailures": []}] * 3
+    assert answers[1:] == [{"batchItemFailures": []}] * 4
 
 
-@pytest.mark.parametrize("function", ["api", "decider", "timers"])
+@pytest.mark.parametrize("function", ["api", "decider", "timers", "events"])
 def test_an_entry_without_its_settings_says_which_is_missing(function: str) -> None:
     env = SETTINGS.to_env()
     del env["BATUTA_BUCKET"]

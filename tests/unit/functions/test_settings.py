@@ -12,7 +12,7 @@ from batuta_core.model.error import InvalidInput
 from batuta_server.aws.provision import provision
 from batuta_server.aws.signature import Credentials
 from batuta_server.bootstrap import connect, make_ports
-from batuta_server.settings import HttpSettings, Settings, SettingsError
+from batuta_server.settings import EventsSettings, HttpSettings, Settings, SettingsError
 
 KEY = b"sixteen bytes or"
 LOCAL = Settings(
@@ -155,3 +155,19 @@ def test_the_http_function_reports_to_its_endpoint_and_in_a_test_to_loopback_onl
     assert HTTP.sqs_url == "http://127.0.0.1:1"
     with pytest.raises(SettingsError, match="not loopback"):
         _ = replace(HTTP, endpoint_url="").sqs_url
+
+
+# --- the events function
+
+
+@pytest.mark.parametrize(
+    "settings", [EventsSettings(account="1"), EventsSettings(account="1", sinks=("sqs:a", "sns:b"), sources=("shop/a", "default/b"))]
+)
+def test_the_events_functions_settings_survive_the_environment(settings: EventsSettings) -> None:
+    assert EventsSettings.from_env(settings.to_env()) == settings
+
+
+def test_each_source_has_its_namespace() -> None:
+    assert EventsSettings(account="1", sources=("shop/a", "default/b")).namespaces() == {"a": "shop", "b": "default"}
+    with pytest.raises(SettingsError, match="BATUTA_ACCOUNT"):
+        EventsSettings.from_env({})

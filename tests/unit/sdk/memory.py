@@ -89,7 +89,7 @@ class MemoryQueues:
             found = self.simulated.receive(queue, limit, 0)
         except ports.QueueMissing as error:
             raise ResourceMissing(error.message) from error
-        return [Received(item.message_id, item.text, item.receipt, self._sent_ms(queue, item.message_id)) for item in found]
+        return [Received(item.message_id, item.text, item.receipt, self._sent_ms(queue, item.message_id), item.receives) for item in found]
 
     def _sent_ms(self, queue: str, message_id: str) -> int:
         return self.simulated._queues[queue].messages[message_id].sent_ms

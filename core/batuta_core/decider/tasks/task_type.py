@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from batuta_core.model.error import Problem, UnsupportedTaskType
+from batuta_core.model.execution import TaskStatus
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -98,4 +100,7 @@ class TaskType:
 
     def deliver(self, step: Step, node: Node, task: OpenTask) -> None:
         """The task's message is due: its delay was too long for SQS, or it gets too old."""
+        if task.gate and task.sent_ms and task.status is TaskStatus.SCHEDULED:  # it stands in line anew, or anew has a permit
+            step.return_permit(task)
+            task = replace(task, sends=task.sends + 1)
         step.keep(node, step.enqueue(task))

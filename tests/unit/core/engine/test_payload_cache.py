@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.core.engine.server import Server
 
@@ -61,7 +63,12 @@ def test_the_branches_of_a_fork_are_read_once(monkeypatch: pytest.MonkeyPatch) -
     read: list[str] = []
     payloads = type(server.world.plain.payloads)
     get = payloads.get
-    monkeypatch.setattr(payloads, "get", lambda self, of, ref: (read.append(ref.key), get(self, of, ref))[1])
+
+    def noting(self: Any, of: Any, ref: PayloadRef) -> Any:
+        read.append(ref.key)
+        return get(self, of, ref)
+
+    monkeypatch.setattr(payloads, "get", noting)
     for _ in range(60):
         server.run_task("work", {"n": 1})
     assert server.status(execution) == "COMPLETED"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from typing import Any
 
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
@@ -45,6 +46,20 @@ def server_with(*tasks: Json) -> Server:
 
 def is_stored(server: Server, execution: ExecutionId) -> bool:
     return all(len(pack(record, record.to_json())) <= PACKED_MAX_BYTES for record in server.world.journal.scan(execution))
+
+
+def noted_puts(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is stored from now on."""
+    put: list[bytes] = []
+    payloads = type(server.world.plain.payloads)
+    plain_put = payloads.put
+
+    def noting(self: Any, of: Any, raw: bytes) -> Any:
+        put.append(raw)
+        return plain_put(self, of, raw)
+
+    monkeypatch.setattr(payloads, "put", noting)
+    return put
 
 
 def test_what_the_sdks_result_leads_to_fails_the_execution_at_once() -> None:
@@ -128,10 +143,7 @@ def test_more_payloads_than_a_function_can_store_in_its_life_are_not_begun(monke
     """Each of them would leave the record, which would fit then; but storing them takes longer than the function lives."""
     server = server_with(simple("list"), fork("${list.output.items}"), JOIN)
     execution = server.start()
-    put: list[bytes] = []
-    payloads = type(server.world.plain.payloads)
-    plain_put = payloads.put
-    monkeypatch.setattr(payloads, "put", lambda self, of, raw: (put.append(raw), plain_put(self, of, raw))[1])
+    put = noted_puts(server, monkeypatch)
     short = iter(texts(3 * SPILLED_MAX))
     server.report(server.taken("list"), output={"items": [one + other for one, other in zip(short, short, strict=True)]})
     head = server.newest(execution).head
@@ -142,10 +154,7 @@ def test_more_payloads_than_a_function_can_store_in_its_life_are_not_begun(monke
 
 def test_equal_payloads_are_stored_once(monkeypatch: pytest.MonkeyPatch) -> None:
     server = server_with(fork("${workflow.input.items}"), JOIN)
-    put: list[bytes] = []
-    payloads = type(server.world.plain.payloads)
-    plain_put = payloads.put
-    monkeypatch.setattr(payloads, "put", lambda self, of, raw: (put.append(raw), plain_put(self, of, raw))[1])
+    put = noted_puts(server, monkeypatch)
     execution = server.start(input={"items": [{"text": text * 3} for text in texts(SPILLED_MAX)]})
     assert server.status(execution) == "RUNNING"
     assert len(put) == len(set(put)) >= SPILLED_MAX

@@ -66,6 +66,7 @@ FULL_TASK = OpenTask(
     since=5,
     is_over=True,
     task_name=ODD,
+    gate=ODD,
     fork=PLACE,
     reads=("a", ODD),
     domain=ODD,

@@ -7,6 +7,7 @@ from batuta_core.model.command import (
     Command,
     EnqueueTask,
     Purge,
+    ReturnPermit,
     StartChild,
     StartFailureWorkflow,
     StopChild,
@@ -134,5 +135,7 @@ COMMANDS: list[Command] = [
     StartFailureWorkflow(workflow_id="c", definition="hash", name=ODD, version=1),
     StartFailureWorkflow(workflow_id="c", definition="hash", name="w", version=1, failed_task_id="t"),
     WriteSummary(),
+    ReturnPermit(gate=ODD, place=PLACE, send=2, started_ms=5, is_over=False),
+    ReturnPermit(gate="a", place=PLACE),
     Purge(),
 ]

@@ -39,12 +39,12 @@ def test_receive(stubbed: Stubbed) -> None:
         "QueueUrl": URL,
         "MaxNumberOfMessages": 3,
         "WaitTimeSeconds": 10,
-        "MessageSystemAttributeNames": ["SentTimestamp"],
+        "MessageSystemAttributeNames": ["SentTimestamp", "ApproximateReceiveCount"],
     }
-    message = {"MessageId": "m", "Body": "text", "ReceiptHandle": "r", "Attributes": {"SentTimestamp": "5"}}
+    message = {"MessageId": "m", "Body": "text", "ReceiptHandle": "r", "Attributes": {"SentTimestamp": "5", "ApproximateReceiveCount": "2"}}
     stubbed.polls.add_response("receive_message", {"Messages": [message]}, asked)
     stubbed.polls.add_response("receive_message", {}, asked)
-    assert stubbed.queues.receive("q", 3, 10) == [Received("m", "text", "r", 5)]
+    assert stubbed.queues.receive("q", 3, 10) == [Received("m", "text", "r", 5, 2)]
     assert stubbed.queues.receive("q", 3, 10) == []  # the URL is asked for once
 
 

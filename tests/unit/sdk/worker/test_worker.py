@@ -803,3 +803,18 @@ def test_nothing_is_logged_to_the_root_logger(queues: MemoryQueues) -> None:
     with working(add, queues=queues):
         pass
     assert logging.getLogger().handlers == before
+
+
+def test_a_task_with_a_limit_on_starts_that_was_given_out_before_is_not_begun_but_sent_back_into_line(queues: MemoryQueues) -> None:
+    gate = Gate()
+    message = replace(make_message(1, "gated", {}), is_rated=True)
+    queue = task_queue_name(STAGE, "default", "gated")
+    queues.ensure("gated")
+    queues.put_text(queue, message.to_text())
+    received = queues.simulated.receive(queue, 1, 0)  # by one that dies
+    queues.simulated.release(queue, [item.receipt for item in received])
+    with working(gate.function(), queues=queues):
+        until(lambda: queues.left() == 0)
+    [event] = queues.events(TaskHandedBack)
+    assert (event.is_gone, event.send) == (True, 0)
+    assert not gate.entered

@@ -1,0 +1,140 @@
+"""Task types with limits: who gets the next permit, and what that costs."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.core.engine.server import NAMESPACE, Server, simple
+
+from batuta_core.engine import catalog, operate
+from batuta_core.engine.poll import poll
+from batuta_core.engine.requeue import requeue, revive
+from batuta_core.model.gate import GateId
+from batuta_core.simulator.worker import Outcome, SdkWorker
+
+A = GateId(NAMESPACE, "a")
+
+
+def server_with(**limits: int) -> Server:
+    server = Server()
+    server.register(simple("a"), task_definitions=[{"name": "a", "retryCount": 0, **limits}])
+    return server
+
+
+@pytest.fixture
+def server() -> Server:
+    return server_with(concurrentExecLimit=1)
+
+
+def waiting_on_queue(server: Server) -> int:
+    return server.ports.queues.size(server.queue("a")).waiting
+
+
+def test_no_more_are_on_the_queue_than_may_be_at_once(server: Server) -> None:
+    executions = [server.start() for _ in range(3)]
+    server.settle()
+    assert waiting_on_queue(server) == 1
+    for _ in executions:
+        server.run_task("a")
+        server.settle()
+    assert [server.status(execution) for execution in executions] == ["COMPLETED"] * 3
+    assert server.ports.gates.read(A).held == {}
+
+
+def calls(server: Server) -> list[str]:
+    """Those that the functions make for one task, from start to end."""
+    server.world.trace = []
+    SdkWorker(server.world, lambda _message: Outcome())
+    server.start()
+    server.settle()
+    return [line.partition(": ")[2] for line in server.world.trace if "decider: " in line]
+
+
+def test_a_task_without_limits_costs_no_call_more() -> None:
+    found = calls(server_with())
+    assert not [call for call in found if call.startswith(("gates.", "definitions."))]
+
+
+def test_what_a_limited_task_costs_in_calls(server: Server) -> None:
+    """As docs/adr/0016 says: beside the decision itself, at its two turns at the gate."""
+    found = calls(server)
+    gate = [call for call in found if call.startswith(("gates.", "definitions.", "journal.newest"))]
+    admitted = ["gates.read", "definitions.tasks", "journal.newest", "gates.write", "gates.write"]
+    assert gate == [*admitted, "gates.read", "definitions.tasks", "gates.write"]
+
+
+def test_what_is_cancelled_while_it_waits_is_not_sent(server: Server) -> None:
+    first = server.start()
+    server.settle()
+    second, third = server.start(), server.start()
+    server.settle()
+    operate.terminate(server.ports, second, None)
+    operate.terminate(server.ports, third, None)
+    server.settle()
+    server.run_task("a")
+    server.settle()
+    assert server.status(first) == "COMPLETED"
+    assert waiting_on_queue(server) == 0
+    assert server.ports.gates.waiting(A, 9) == []
+
+
+def test_limits_of_a_type_that_is_not_registered_are_those_that_the_execution_brought() -> None:
+    server = Server()
+    definition = {"name": "a", "retryCount": 0, "concurrentExecLimit": 2}
+    server.register({**simple("a"), "taskDefinition": definition})
+    for _ in range(5):
+        server.start()
+    server.settle()
+    assert waiting_on_queue(server) == 2
+
+
+def test_a_definition_that_is_deleted_leaves_the_limits_that_executions_brought(server: Server) -> None:
+    for _ in range(3):
+        server.start()
+    server.settle()
+    catalog.update_task(server.ports, NAMESPACE, {"name": "a", "concurrentExecLimit": 2})
+    server.settle()
+    assert waiting_on_queue(server) == 2
+    assert catalog.delete_task(server.ports, NAMESPACE, "a")
+    server.settle()
+    assert waiting_on_queue(server) == 2
+
+
+def test_a_definition_that_changes_no_limit_tells_no_gate(server: Server) -> None:
+    sent: list[str] = []
+    server.world.queues.on_send = lambda _queue, outgoing: sent.append(outgoing.text)
+    catalog.register_tasks(server.ports, NAMESPACE, [{"name": "a", "retryCount": 5, "concurrentExecLimit": 1}, {"name": "b"}])
+    assert sent == []
+
+
+def test_lost_messages_of_admitted_tasks_are_sent_again(server: Server) -> None:
+    execution = server.start()
+    server.settle()
+    for again in (lambda: requeue(server.ports, NAMESPACE, "a") == 1, lambda: revive(server.ports, execution)):
+        server.taken("a")
+        assert waiting_on_queue(server) == 0
+        assert again()
+        server.settle()
+        assert waiting_on_queue(server) == 1
+
+
+def test_who_takes_a_task_with_a_limit_on_starts_a_second_time_does_not_begin_it() -> None:
+    server = server_with(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=60)
+    execution = server.start()
+    server.settle()
+    received = server.world.queues.receive(server.queue("a"), 1, 0)  # by one that dies
+    server.world.queues.release(server.queue("a"), [message.receipt for message in received])
+    assert poll(server.ports, NAMESPACE, "a", worker_id="me", timeout_ms=0) == []
+    server.settle()
+    assert waiting_on_queue(server) == 0, "it stands in line for another permit"
+    assert server.newest(execution).head.open["a"].lost == 1
+    server.settle(61_000)
+    [task] = poll(server.ports, NAMESPACE, "a", worker_id="me", timeout_ms=0)
+    assert task["status"] == "IN_PROGRESS"
+
+
+def test_a_task_without_a_limit_on_starts_is_begun_by_the_next(server: Server) -> None:
+    server.start()
+    server.settle()
+    received = server.world.queues.receive(server.queue("a"), 1, 0)
+    server.world.queues.release(server.queue("a"), [message.receipt for message in received])
+    assert len(poll(server.ports, NAMESPACE, "a", worker_id="me", timeout_ms=0)) == 1
