@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-fork bench-cost bench-cold-start bench-memory bench-deployed bench-step bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-fork bench-cost bench-cold-start bench-memory bench-deployed bench-sizes bench-step bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ bench-memory: $(VENV)/dev.stamp ## what each function needs of memory at its wor
 
 bench-deployed: $(VENV)/dev.stamp node_modules/.bin/cdk ## tasks per second and step latency of the stage deployed on the emulator of AWS
 	$(BIN)/python -m benchmarks.deployed
+
+bench-sizes: $(VENV)/dev.stamp ## a loop of 100,000 iterations (1,000,000: `-m benchmarks.large loop --tasks 1000000`, 40 minutes), a million timers, a payload of 100 MB
+	$(BIN)/python -m benchmarks.large
 
 bench-step: $(VENV)/dev.stamp ## from one task to the next on the local server, beside the emulator's own time for the calls on the way
 	$(BIN)/python -m benchmarks.step

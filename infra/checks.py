@@ -18,6 +18,7 @@ _POLICY = r"Access/(Worker(-[a-z0-9]+)?|Client|Operator)"
 # As cdk-nag shows resources. Regular expressions that Python and node read alike.
 _TASK_QUEUES = r"arn:.*:sqs:.*:batuta-[a-z0-9-]+--([a-z0-9_-]+|\*)--\*"
 _ALL_TASK_QUEUES = r"arn:.*:sqs:.*:batuta-[a-z0-9-]+--\*--\*"
+_UPLOADS = r"arn:.*:s3:::batuta-.*-payloads-[^/]*/_uploads/([a-z0-9_-]+/)?\*"
 _PAYLOADS = r"arn:.*:s3:::batuta-.*-payloads-[^/]*/([a-z0-9_-]+/)?\*"
 _ROUTES = r"arn:.*:execute-api:.*/\$default/[A-Z]+(/ns/([a-z0-9_-]+|\*))?/api/.*"
 _LOG_STREAMS = r"arn:.*:logs:.*:log-group:/batuta/[a-z0-9-]+/[a-z]+:\*"
@@ -45,6 +46,7 @@ EXCUSED = (
         _TASK_QUEUES,
     ),
     Excused(_WILDCARD, r"Functions/(Api|Decider|Events)Role", "Payloads below the prefixes of the stage's namespaces.", _PAYLOADS),
+    Excused(_WILDCARD, r"Functions/ApiRole", "What clients of the stage's namespaces write by signed URLs.", _UPLOADS),
     Excused(_WILDCARD, r"Keys/StageRole", "At its end the stage deletes the task queues of every namespace.", _ALL_TASK_QUEUES),
     Excused(_WILDCARD, r"Keys/StageRole", "At its end the stage empties its bucket, unless it is retained.", _PAYLOADS),
     Excused(_WILDCARD, r"Keys/StageRole", "sqs:ListQueues knows no resource.", _EVERYTHING),
@@ -54,7 +56,9 @@ EXCUSED = (
     Excused(_WILDCARD, r"Access/Operator", "logs:GetQueryResults knows no resource.", _EVERYTHING),
     Excused("AwsSolutions-L1", _FUNCTION, "Python 3.13 on purpose: the asset's wheels and compiled files are of it, and tests run on it."),
     Excused(
-        "AwsSolutions-S1", r"Payloads/Bucket", "Our functions alone read and write it; CloudTrail's data events show by request who did."
+        "AwsSolutions-S1",
+        r"Payloads/Bucket",
+        "Our functions read and write it, and clients by URLs that these sign; CloudTrail's data events show by request who did.",
     ),
     Excused("AwsSolutions-SQS3", r"Queues/TaskDeadLetters", "It is the dead letter queue of the task queues, which are made at run time."),
 )

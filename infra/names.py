@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import Stack
 from constructs import Construct
 
+from batuta_core.engine.external import UPLOADS
 from batuta_core.model.names import resource_name, task_queue_name
 from batuta_server import layout
 from infra.parameters import StageParameters, TaskType
@@ -70,6 +71,12 @@ class Arns:
 
     def payloads(self) -> list[str]:
         return [f"{self.bucket()}/{prefix}" for prefix in self.payload_prefixes()]
+
+    def uploads(self) -> list[str]:
+        """Where clients of the stage's namespaces write by signed URLs."""
+        if self._parameters.is_any_namespace:
+            return [f"{self.bucket()}/{UPLOADS}/*"]
+        return [f"{self.bucket()}/{UPLOADS}/{namespace}/*" for namespace in self._parameters.namespaces]
 
     def parameter(self, name: str) -> str:
         return self._arn("ssm", f"parameter{name}")

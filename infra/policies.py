@@ -62,6 +62,7 @@ def api(arns: Arns) -> list[iam.PolicyStatement]:
         allow("sqs", _NAME, [arns.queue(layout.TASK_DEAD_LETTERS)]),
         allow("lambda", _RUN, [arns.function(queue.what) for queue in layout.SYSTEM_QUEUES]),
         *_payloads(arns),
+        allow("s3", ("GetObject", "PutObject"), arns.uploads()),  # what the URLs that it signs may do, and to take in what came by them
         _token_keys(arns),
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from batuta.external import EXTERNAL_MIN_BYTES
 from batuta.http import Call, Response, read_json, read_nothing, read_text
 from batuta.results import (
     DefinitionVersion,
@@ -23,7 +24,7 @@ from batuta.results import (
 from batuta.serializer import dump, size_bytes, to_json, to_output
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.payload import PAYLOAD_MAX_BYTES
+from batuta_core.model.payload import EXTERNAL_MAX_BYTES, PAYLOAD_MAX_BYTES
 
 IdempotencyStrategy = Literal["RETURN_EXISTING", "FAIL", "FAIL_ON_RUNNING"]
 
@@ -141,9 +142,10 @@ def start(
     answers as ``idempotency_strategy`` says, so the call is sent again when an answer fails to come; without one it never is.
     ``priority`` is 0 to 99. Raises WorkflowDefinitionNotFound, InvalidInput, ExecutionExists, PayloadTooLarge.
     """
+    found, size = _measured(input, EXTERNAL_MAX_BYTES)
     body = _present(
         name=name,
-        input=_payload(input),
+        input=found,
         priority=priority,
         version=version,
         correlationId=correlation_id,
@@ -153,16 +155,25 @@ def start(
         workflowDef=None if definition is None else to_json(definition),
         taskToDomain=None if task_to_domain is None else dict(task_to_domain),
     )
-    return Call(method="POST", path=("workflow",), body=body, read=read_text, is_repeatable=bool(idempotency_key))
+    return Call(
+        method="POST",
+        path=("workflow",),
+        body=body,
+        read=read_text,
+        is_repeatable=bool(idempotency_key),
+        uploaded="input" if size > EXTERNAL_MIN_BYTES else "",
+    )
 
 
 def get(workflow_id: str, *, has_tasks: bool = True) -> Call[Execution]:
-    """The execution. Raises WorkflowNotFound, and ExecutionTooLarge when it passes 5 MB with its tasks: then read these in pages."""
+    """The execution. Raises WorkflowNotFound, and ExecutionTooLarge when it passes 5 MB with its tasks, large payloads not counted:
+    then read these in pages."""
 
     def read(answer: Response) -> Execution:
         return Execution.from_dict(read_json(answer))
 
-    return Call(method="GET", path=("workflow", workflow_id), query={"includeTasks": has_tasks}, read=read, is_repeatable=True)
+    query = {"includeTasks": has_tasks}
+    return Call(method="GET", path=("workflow", workflow_id), query=query, read=read, is_repeatable=True, is_external=True)
 
 
 def status(workflow_id: str, *, has_output: bool = False, has_variables: bool = False) -> Call[ExecutionStatus]:
@@ -172,7 +183,8 @@ def status(workflow_id: str, *, has_output: bool = False, has_variables: bool = 
     def read(answer: Response) -> ExecutionStatus:
         return ExecutionStatus.from_dict(read_json(answer))
 
-    return Call(method="GET", path=("workflow", workflow_id, "status"), query=query, read=read, is_repeatable=True)
+    path = ("workflow", workflow_id, "status")
+    return Call(method="GET", path=path, query=query, read=read, is_repeatable=True, is_external=has_output)
 
 
 def tasks(workflow_id: str, *, statuses: Sequence[TaskStatus] = (), start: int = 0, size: int = PAGE_SIZE) -> Call[Page[Task]]:
@@ -182,7 +194,7 @@ def tasks(workflow_id: str, *, statuses: Sequence[TaskStatus] = (), start: int =
     def read(answer: Response) -> Page[Task]:
         return Page.from_dict(read_json(answer), Task.from_dict)
 
-    return Call(method="GET", path=("workflow", workflow_id, "tasks"), query=query, read=read, is_repeatable=True)
+    return Call(method="GET", path=("workflow", workflow_id, "tasks"), query=query, read=read, is_repeatable=True, is_external=True)
 
 
 def executions(
@@ -222,7 +234,7 @@ def task(task_id: str) -> Call[Task]:
     def read(answer: Response) -> Task:
         return Task.from_dict(read_json(answer))
 
-    return Call(method="GET", path=("tasks", task_id), read=read, is_repeatable=True)
+    return Call(method="GET", path=("tasks", task_id), read=read, is_repeatable=True, is_external=True)
 
 
 def update_task(
@@ -240,23 +252,26 @@ def update_task(
 
     Raises WorkflowNotFound and TaskNotFound.
     """
+    found, size = _measured(output, EXTERNAL_MAX_BYTES)
     return report_task(
         _present(
             workflowInstanceId=workflow_id,
             taskId=task_id,
             status=str(status),
-            outputData=_payload(output),
+            outputData=found,
             callbackAfterSeconds=callback_after_s,
             logs=[{"log": line, "taskId": task_id} for line in log],
             reasonForIncompletion=reason,
             workerId=worker_id,
-        )
+        ),
+        output_bytes=size,
     )
 
 
-def report_task(result: Mapping[str, Any]) -> Call[None]:
-    """Conductor's TaskResult as it is. Raises WorkflowNotFound and TaskNotFound."""
-    return Call(method="POST", path=("tasks",), body=result, read=read_nothing)
+def report_task(result: Mapping[str, Any], *, output_bytes: int = 0) -> Call[None]:
+    """Conductor's TaskResult as it is, but for an output that is too large to be sent in it. Raises WorkflowNotFound and TaskNotFound."""
+    uploaded = "outputData" if output_bytes > EXTERNAL_MIN_BYTES else ""
+    return Call(method="POST", path=("tasks",), body=result, read=read_nothing, uploaded=uploaded)
 
 
 def complete_task(workflow_id: str, task_id: str, output: Any = None) -> Call[None]:
@@ -325,8 +340,12 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def _payload(value: Any) -> dict[str, Any]:
     """An object, checked here: what the server would refuse is not sent."""
+    return _measured(value, PAYLOAD_MAX_BYTES)[0]
+
+
+def _measured(value: Any, max_bytes: int) -> tuple[dict[str, Any], int]:
     found = to_output(value)
     size = size_bytes(dump(found))
-    if size > PAYLOAD_MAX_BYTES:
-        raise PayloadTooLarge(f"the payload has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}", size_bytes=size)
-    return found
+    if size > max_bytes:
+        raise PayloadTooLarge(f"the payload has {size} bytes, the limit is {max_bytes}", size_bytes=size)
+    return found, size

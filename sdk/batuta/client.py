@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from batuta import calls, operations, waiting
-from batuta.http import Call, Flow, Pause, perform, prefix_of
+from batuta.external import carry_out
+from batuta.http import Call, Flow, Pause, prefix_of
 from batuta.results import Page
 from batuta.settings import namespace_from, server_of
 from batuta.threads import DaemonPool
@@ -50,7 +51,7 @@ class _Connected:
         self._transport = transport or _transport_to(url, stage, auth)
 
     def _steps(self, flow: Flow[T] | Call[T]) -> Flow[T]:
-        return perform(flow, self._prefix) if isinstance(flow, Call) else flow
+        return carry_out(flow, self._prefix) if isinstance(flow, Call) else flow
 
 
 def _transport_to(url: str | None, stage: str | None, auth: Auth | None) -> Transport:

@@ -31,6 +31,7 @@ class Request:
     target: str  # encoded path and query
     body: bytes | None = None
     content_type: str = "application/json"
+    url: str = ""  # of a payload, whole and signed: neither the server's nor with our own signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Response:
     status: int
     body: bytes
     headers: Mapping[str, str]  # names in lower case
+    parsed: Any = None  # the body as JSON, where it was read already
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Call(Generic[T]):
     body: Any = None
     text: str | None = None  # a body that is no JSON
     is_repeatable: bool = False  # sending it twice does no more than sending it once
+    uploaded: str = ""  # the field of the body that is too large to be sent in it
+    is_external: bool = False  # the answer may name payloads that are too large to be in it
 
 
 def encode_segment(name: str) -> str:
@@ -122,6 +126,8 @@ def checked(response: Response) -> Response:
 
 
 def read_json(response: Response) -> Any:
+    if response.parsed is not None:
+        return response.parsed
     if not response.body:
         return None
     try:

@@ -8,7 +8,8 @@ from typing import Any
 
 from batuta import calls
 from batuta.calls import IDEMPOTENCY_STRATEGY, PAGE_SIZE, IdempotencyStrategy
-from batuta.http import Call, Flow, Pause, perform
+from batuta.external import carry_out
+from batuta.http import Call, Flow, Pause
 from batuta.results import Execution, ExecutionSummary, Page, Task
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 
@@ -37,9 +38,9 @@ def wait(prefix: str, workflow_id: str, timeout_s: float = WAIT_TIMEOUT_S) -> Fl
     end_s = time.monotonic() + timeout_s
     pause_s = _ASK_FIRST_S
     while True:
-        found = yield from perform(calls.status(workflow_id), prefix)
+        found = yield from carry_out(calls.status(workflow_id), prefix)
         if found.status.is_terminal:
-            return (yield from perform(calls.get(workflow_id), prefix))
+            return (yield from carry_out(calls.get(workflow_id), prefix))
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             raise WaitTimeout(workflow_id, found.status, timeout_s)
@@ -75,7 +76,7 @@ def start_and_wait(
         definition=definition,
         task_to_domain=task_to_domain,
     )
-    workflow_id = yield from perform(started, prefix)
+    workflow_id = yield from carry_out(started, prefix)
     return (yield from wait(prefix, workflow_id, timeout_s))
 
 

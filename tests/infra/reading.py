@@ -95,6 +95,7 @@ _SHORT = (
     (r"arn:\{Partition\}:sqs:.*:batuta-\w+--[a-z]+--\*", "task queues"),
     (r"arn:\{Partition\}:sqs:.*:batuta-\w+--(.*)", r"queue \1"),
     (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\}/[a-z]+/\*", "payloads"),
+    (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\}/_uploads/(\w+/)?\*", "uploads"),
     (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\} if .*'s3:prefix': \[.*/\*'\].*", "bucket, below payloads"),
     (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\}/\*", "all payloads"),
     (r"arn:\{Partition\}:s3:::batuta-\w+-payloads-\{AccountId\}-\{Region\}", "bucket"),

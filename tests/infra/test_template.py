@@ -119,12 +119,14 @@ def test_only_the_two_busy_queues_are_polled_by_lambda(plain: Reading) -> None:
 # --- the bucket
 
 
-def test_the_bucket_is_closed_and_nothing_in_it_expires_by_age(plain: Reading) -> None:
+def test_the_bucket_is_closed_and_nothing_in_it_but_uploads_expires_by_age(plain: Reading) -> None:
     bucket = plain.one("AWS::S3::Bucket")
     assert plain.text(bucket["BucketName"]) == layout.bucket_name("prod", "{AccountId}", "{Region}")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert [set(rule) - {"Id", "Status"} for rule in rules] == [{"AbortIncompleteMultipartUpload"}]
+    half_sent, uploads = ({key: value for key, value in rule.items() if key not in ("Id", "Status")} for rule in rules)
+    assert set(half_sent) == {"AbortIncompleteMultipartUpload"}
+    assert uploads == {"Prefix": "_uploads/", "ExpirationInDays": 1}  # which no namespace's payloads begin with
 
 
 # --- functions

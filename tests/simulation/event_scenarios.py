@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, handlers, operate, query, revive
+from batuta_core.engine import catalog, handlers, operate, operations, query
 from batuta_core.engine.ports import ActionStatus
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model.event import WorkflowStarted
@@ -211,7 +211,7 @@ def the_event_of_a_rerun_is_another() -> None:
     stage = Stage(handler(START))
     stage.run()
     execution, task_id = stage.execution(stage.sources[0]), stage.message_id(0)
-    revive.rerun(stage.world.plain, execution, task_id=task_id)
+    operations.rerun(stage.world.plain, execution, task_id=task_id)
     stage.run()
     require(stage.message_id(0) == task_id, "the task keeps its id", task_id)
     require(len(stage.started()) == 2, "it starts another", stage.started())

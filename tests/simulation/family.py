@@ -8,7 +8,7 @@ from typing import Any
 from batuta_core.decider import lives
 from batuta_core.engine.fetch import read_payload
 from batuta_core.model.command import StartChild, StartFailureWorkflow, TellParent
-from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent, WorkflowStarted
+from batuta_core.model.event import ChildEnded, ChildRevived, ParentTask, Revival, StoppedByParent, WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
@@ -97,8 +97,25 @@ def look_at_family(last: Record | None, record: Record) -> None:
         return
     is_again = set(record.head.stops) & set(last.head.stops) and record.head.stops_ms > last.head.stops_ms
     require(not is_again, "no stop is lost", record.seq, record.head)
+    _look_at_revival(last, record)
     tells = [command for command in record.head.last if isinstance(command, TellParent)]
     require(len({tell.life for tell in tells}) == len(tells), "a life ends once", record.seq, tells)
+
+
+def _look_at_revival(last: Record, record: Record) -> None:
+    """What ended an execution after the user had looked at it stays, unless that was the very child which lives again."""
+    if record.head.life != record.seq or any(isinstance(event, Revival) for event in record.events):
+        return
+    events = [event for event in record.events if isinstance(event, ChildRevived | ChildEnded) and event.life > 1]
+    require(last.head.status is not WorkflowStatus.REMOVED, "what was removed stays removed", record.seq, events)
+    end = last.head.output_record
+    is_seen = any(event.seen and event.seen[0] >= end for event in events)
+    is_by_user = last.head.status is WorkflowStatus.TERMINATED and _is_by_user(last)
+    require(is_seen or not is_by_user, "a late revival undoes nothing", events, end)
+
+
+def _is_by_user(last: Record) -> bool:
+    return any(isinstance(event, WorkflowTerminated | StoppedByParent) for event in last.events)
 
 
 def families_are_right(world: World, watcher: invariants.Watcher) -> None:
@@ -144,10 +161,15 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
         if isinstance(event, ChildEnded) and event.place == link.place
     ]
     require(heard, "a parent hears of its child's end", child, parent)
-    end = next(record for record in records if record.head.status.is_terminal)
-    status = end.head.status if end.head.status is not WorkflowStatus.REMOVED else WorkflowStatus.TERMINATED
-    output = loaded(world, child, end.output)
+    ends: dict[int, Record] = {}  # by life
+    for record in records:
+        if record.head.status.is_terminal:
+            ends.setdefault(lives.life_of(record.head), record)
     for record, place, event in heard:
+        require(event.life in ends, "a parent hears of a life that was", child, event)
+        end = ends[event.life]
+        status = end.head.status if end.head.status is not WorkflowStatus.REMOVED else WorkflowStatus.TERMINATED
+        output = loaded(world, child, end.output)
         require(event.status is status, "a parent hears how its child ended", child, event, status)
         is_told_why = (event.reason or "").endswith(f"failure reason: {end.head.reason or 'null'}")
         require(status is WorkflowStatus.COMPLETED or is_told_why, "a parent hears why its child ended so", child, event, end.head.reason)
@@ -158,9 +180,10 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
             wanted = {**kept, CHILD_ID: child.workflow_id}
             require(told == wanted, "the parent's task has its child's output", child, told, wanted)
     is_stopped = any(isinstance(event, StoppedByParent) for record in records for event in record.events)
-    is_handled = any(isinstance(command, StartFailureWorkflow) for command in end.commands)
-    is_stop = any(isinstance(event, StoppedByParent) for event in end.events)
-    require(not (is_handled and is_stop), "a child that its parent stops runs no failure workflow", child)
+    for end in ends.values():
+        is_handled = any(isinstance(command, StartFailureWorkflow) for command in end.commands)
+        is_stop = any(isinstance(event, StoppedByParent) for event in end.events)
+        require(not (is_handled and is_stop), "a child that its parent stops runs no failure workflow", child)
     has_stop = any(command.place == link.place for record in watcher.records[parent] for command in record.head.stops)
     require(has_stop or not is_stopped, "nobody but its parent stops a child", child)
 

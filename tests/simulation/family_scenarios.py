@@ -41,10 +41,13 @@ class Family:
         work[0].update(child)
         definitions = [*work, {"name": "parent", "tasks": [run]}]
         catalog.register_workflows(self.world.plain, NAMESPACE, definitions, lambda _source: None)
-        request = StartRequest(namespace=NAMESPACE, name="parent")
-        self.parent = ExecutionId(NAMESPACE, start(request, self.world.plain, lambda _source: None))
+        self.parent = self.begin("parent")
         self.place = self.head(self.parent).open["s"].place
         self.child = ExecutionId(NAMESPACE, lives.child_id(self.parent.workflow_id, self.place))
+
+    def begin(self, name: str) -> ExecutionId:
+        request = StartRequest(namespace=NAMESPACE, name=name)
+        return ExecutionId(NAMESPACE, start(request, self.world.plain, lambda _source: None))
 
     def head(self, execution: ExecutionId) -> Head:
         return self.watcher.last[execution].head

@@ -7,7 +7,7 @@ from typing import Any
 
 from batuta_core.decider.known import ScriptResult
 from batuta_core.decider.step import SCRIPTS_MAX
-from batuta_core.engine import catalog, revive
+from batuta_core.engine import catalog, operations
 from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
@@ -68,7 +68,7 @@ def branches_that_were_left_read_what_came_before() -> None:
 
 def what_a_failure_kept_from_beginning_is_begun_once() -> None:
     """A script in a fork fails before the other branch and the join have begun. A retry begins them; a restart does, too, and not twice."""
-    for revival in (revive.retry, revive.restart):
+    for revival in (operations.retry, operations.restart):
         watcher = Watcher()
         said = [ScriptResult(error="not now")]
         fork = [task("f", "FORK_JOIN", forkTasks=[[inline("a")], [task("b")]]), task("j", "JOIN", joinOn=["a", "b"])]
@@ -80,7 +80,7 @@ def what_a_failure_kept_from_beginning_is_begun_once() -> None:
         world.run(limit_ms=3600_000)
         head = watcher.last[execution].head
         began = [change.fields["ref"] for change in watcher.records[execution][1].changes if change.is_new]
-        wanted = ["a", "b", "j"] if revival is revive.retry else ["f", "a", "b", "j"]
+        wanted = ["a", "b", "j"] if revival is operations.retry else ["f", "a", "b", "j"]
         require(head.status.value == "COMPLETED" and began == wanted, "what had not begun begins once", began, head)
 
 

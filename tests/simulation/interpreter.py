@@ -136,7 +136,7 @@ class Interpreter:
 
     def begin(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
         """The input of an attempt. One that a rerun began at has the input that it was given, and meets the variables of then."""
-        given = self.told.reruns.get((task["taskReferenceName"], attempt))
+        given = self.told.reruns.get((task["taskReferenceName"] + self.suffix, attempt))
         if given is None:
             return self.inputs_of(task)
         self.variables = dict(given.variables)
@@ -146,7 +146,7 @@ class Interpreter:
     def begin_again(self, task: Mapping[str, Any], attempt: int) -> dict[str, Any]:
         """The input of an attempt after the first."""
         inputs = self.begin(task, attempt)
-        return {**inputs["workflowInput"], **inputs} if task["type"] == "SUB_WORKFLOW" else inputs
+        return {**(inputs.get("workflowInput") or {}), **inputs} if task["type"] == "SUB_WORKFLOW" else inputs
 
     def note(self, task: Mapping[str, Any], inputs: dict[str, Any], attempt: int, status: str, output: dict[str, Any]) -> None:
         ref = task["taskReferenceName"]
@@ -165,7 +165,7 @@ class Interpreter:
         self.note(task, inputs, 1, "COMPLETED", {})
 
     def do_switch(self, task: Mapping[str, Any], inputs: dict[str, Any], hidden: set[str]) -> None:
-        if (task["taskReferenceName"], 1) in self.told.reruns:
+        if (task["taskReferenceName"] + self.suffix, 1) in self.told.reruns:
             hidden = set()  # what it stands in has ended long ago
         if task["evaluatorType"] == "javascript":
             case = _text(scripts.TOLD[task["expression"]](inputs).value)
@@ -193,7 +193,7 @@ class Interpreter:
             if ending is OPEN:
                 self.note_open(task, inputs, attempt)
                 raise _Ended
-            if (ref, attempt) in self.told.retried:
+            if (ref + self.suffix, attempt) in self.told.retried:
                 self.note(task, inputs, attempt, ending.status, ending.output)
                 attempt += 1
                 inputs = self.begin_again(task, attempt)
@@ -293,7 +293,7 @@ class Interpreter:
     def do_do_while(self, task: Mapping[str, Any], inputs: dict[str, Any], _hidden: set[str]) -> None:
         ref, items = task["taskReferenceName"], inputs.get("_items")
         items = [] if items is None else items if isinstance(items, list) else [items]
-        is_over_items = "_items" in inputs
+        is_over_items = "_items" in task["inputParameters"]
         self.note(task, inputs, 1, "COMPLETED", {"iteration": 0})
         place, outer, inner = len(self.tasks) - 1, self.suffix, [item["taskReferenceName"] for item, _path in walk(task["loopOver"])]
         whole: dict[str, Any] = {}

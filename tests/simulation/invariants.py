@@ -73,7 +73,7 @@ class Watcher:
         require(record.seq == (last.seq + 1 if last else 1), "records are numbered without gaps", execution, record.seq)
         if last is not None:
             before, after = last.head.status, record.head.status
-            is_freed = lives.revival(record) is not None or any(isinstance(event, WorkflowResumed) for event in record.events)
+            is_freed = record.head.life == record.seq or any(isinstance(event, WorkflowResumed) for event in record.events)
             require(is_freed or after in _AFTER[before], "terminal stays terminal, paused stays paused", execution, before, after)
             self._look_at_operations(execution, last, record)
         tasks = self.tasks.setdefault(execution, {})
@@ -89,11 +89,10 @@ class Watcher:
     def _fold(self, execution: ExecutionId, tasks: dict[int, dict[str, Any]], record: Record) -> None:
         index = 0
         is_resumed = any(isinstance(event, WorkflowResumed) for event in record.events)
-        begun = None
         for event in record.events:
             if isinstance(event, WorkflowRestarted | WorkflowRerun):
                 lives.take_out(tasks, event)
-                begun = event.place if isinstance(event, WorkflowRerun) else None
+        again: set[int] = set()  # tasks that a new life opens again, or begins anew
         for change in record.changes:
             if change.is_new:
                 self.counts[execution] = self.counts.get(execution, 0) + 1
@@ -106,13 +105,16 @@ class Watcher:
                 place, status = TaskPlace(record.seq, index), change.fields["status"]
                 tasks[change.number] = {"ref": ref, "round": round_, "attempt": attempt, "place": place, "status": status}
                 index += 1
-            elif begun is not None and tasks[change.number]["place"].named == begun.named:
-                place, begun = TaskPlace(*begun.named, record.seq), None
+            elif lives.is_again(record, change) and change.number not in again:
+                again.add(change.number)
+                require(tasks[change.number]["status"].is_terminal, "what begins again had ended", execution, record.seq, change)
+                record_, nth = tasks[change.number]["place"].named
+                place = TaskPlace(record_, nth, record.seq) if "scheduled_ms" in change.fields else tasks[change.number]["place"]
                 tasks[change.number].update(change.fields, place=place)
             else:
                 task = tasks[change.number]
                 is_judged = is_resumed and change.fields.get("status") in (task["status"], TaskStatus.COMPLETED_WITH_ERRORS)
-                is_noted = lives.revival(record) is not None and set(change.fields) == {"is_retried"}
+                is_noted = record.head.life == record.seq and set(change.fields) == {"is_retried"}
                 is_open = not task["status"].is_terminal
                 require(is_open or is_judged or is_noted, "one result per attempt, the first", execution, record.seq, task)
                 task.update(change.fields)
@@ -298,7 +300,9 @@ def journal_is_right(
                 task.input,
                 wanted_input,
             )
-    got = [(task.ref, task.attempt, "OPEN" if not task.status.is_terminal else task.status.value) for task in shown]
+    waits = ("JOIN", "EXCLUSIVE_JOIN", "DO_WHILE")  # a retry goes on with the same task
+    shown_as = [(task.ref, 1 if task.task_type in waits else task.attempt) for task in shown]
+    got = [(*name, "OPEN" if not task.status.is_terminal else task.status.value) for name, task in zip(shown_as, shown, strict=True)]
     if any(node.type.is_fork for node in graph.nodes.values()):  # which branch was first, the interpreter does not know
         if folded.status.is_terminal:  # what failed at once, or in a pause, ended the execution before the other branches went on
             begun = {task[:2] for task in got}
@@ -393,10 +397,9 @@ def _endings(
     found: dict[tuple[str, int], Ending] = {}
     calls: dict[str, int] = {}
     for record in records:
+        for begun in [task for task in folded.tasks if lives.is_begun_anew(record, task.number)]:
+            found.pop((begun.ref, begun.attempt), None)
         for event in record.events:
-            if isinstance(event, WorkflowRerun) and event.place is not None:
-                begun = by_id.get(ids.task_id(execution.workflow_id, *event.place))
-                found.pop((begun.ref, begun.attempt), None) if begun else None
             if isinstance(event, TaskUpdated):
                 task = by_id.get(ids.task_id(execution.workflow_id, *event.place))
                 if task is None or event.place.rerun != told.places.get(task.task_id, 0):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate, revive
+from batuta_core.engine import catalog, operate, operations
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
@@ -123,7 +123,7 @@ def a_permit_comes_back_though_another_record_is_written_first() -> None:
     first = crowd.start(0)
     crowd.world.run(limit_ms=1000)
     require(crowd.watcher.last[first].head.returned, "the decider died behind its record", crowd.watcher.last[first])
-    revive.update_variables(crowd.world.ports, first, {"by": "a user"})
+    operations.update_variables(crowd.world.ports, first, {"by": "a user"})
     require(not crowd.watcher.last[first].head.returned, "the next record hides it", crowd.watcher.last[first])
     crowd.start(1)
     crowd.world.run(limit_ms=3600_000)

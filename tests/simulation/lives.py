@@ -9,6 +9,9 @@ from typing import Any
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.event import (
+    ChildEnded,
+    ChildRevived,
+    TaskPlace,
     TaskSkipped,
     VariablesUpdated,
     WorkflowRerun,
@@ -19,7 +22,7 @@ from batuta_core.model.event import (
 from batuta_core.model.execution import TaskExecution, TaskStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
-from batuta_core.model.record import Record
+from batuta_core.model.record import Record, TaskChange
 
 REVIVALS = WorkflowRetried | WorkflowRestarted | WorkflowRerun
 ENDED_BY_PAUSE = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.COMPLETED_WITH_ERRORS)
@@ -79,6 +82,8 @@ def read(execution: ExecutionId, records: Sequence[Record], graph: Any, variable
             )
         elif event is not None:
             found.is_cut_in_pause = False
+        if any(isinstance(item, ChildRevived) or (isinstance(item, ChildEnded) and item.life > 1) for item in record.events):
+            found.is_beside = True
         if before is not None and event is not None:
             _read_revival(found, execution, event, before, record, folded, variables_of)
         before = record
@@ -97,10 +102,12 @@ def _read_revival(
     if isinstance(event, WorkflowRerun) and event.input is not None:
         found.latest_input = dict(event.input)
     if isinstance(event, WorkflowRetried):
-        found.is_beside = found.is_beside or bool(before.head.tolerated)
+        # A TERMINATE that had ended it is behind the flow then.
+        found.is_beside = found.is_beside or bool(before.head.tolerated) or any(task.task_type == "TERMINATE" for task in folded.values())
         for change in record.changes:
             if change.is_new and "retried_task_id" in change.fields:
-                found.retried.add((change.fields["ref"], change.fields["attempt"] - 1))
+                round_ = change.fields.get("iteration")
+                found.retried.add((change.fields["ref"] + (f"__{round_}" if round_ else ""), change.fields["attempt"] - 1))
         return
     if isinstance(event, WorkflowRestarted) or event.place is None:
         found.retried.clear()
@@ -110,16 +117,39 @@ def _read_revival(
         found.variables = variables_of(before.head)
         found.input = found.latest_input
         return
-    found.places[ids.task_id(execution.workflow_id, *event.place)] = record.seq
+    found.places.update((other.task_id, record.seq) for other in folded.values() if is_begun_anew(record, other.number))
+    if any(is_again(record, change) and change.number != _number(folded, execution, event.place) for change in record.changes):
+        found.is_beside = True  # what ran beside it was kept, or begins anew with the input that it had
     task = folded.get(ids.task_id(execution.workflow_id, *event.place))
     if task is None:  # a later operation took it out of view
         return
+    if event.input is not None and any(other.task_type == "FORK" for other in folded.values()):
+        found.is_beside = True  # branches before that of the task in the definition may have begun after it
+    if task.task_type == "JOIN":  # the flow goes on behind the branches' tasks, with what the workflow's input is now
+        found.is_beside = True
     if isinstance(task.input, PayloadRef):  # what it holds is not at hand here
         found.is_beside = True
         return
     found.reruns[task.ref, task.attempt] = Given(dict(task.input or {}), variables_of(before.head), found.latest_input)
     later = {(other.ref, other.attempt) for other in folded.values() if other.number < task.number}
     found.retried &= later  # of what came behind it, nothing is left
+
+
+def _number(folded: Mapping[str, TaskExecution], execution: ExecutionId, place: TaskPlace) -> int:
+    task = folded.get(ids.task_id(execution.workflow_id, *place))
+    return task.number if task else 0
+
+
+def is_begun_anew(record: Record, number: int) -> bool:
+    return any(change.number == number and "scheduled_ms" in change.fields for change in record.changes)
+
+
+def is_again(record: Record, change: TaskChange) -> bool:
+    """Whether a new life opens that task again, or begins it anew."""
+    is_open = set(change.fields) >= {"status", "ended_ms"} and not change.fields["status"].is_terminal
+    is_by_child = any(isinstance(event, ChildRevived | ChildEnded) for event in record.events)
+    is_again = "scheduled_ms" in change.fields or is_open
+    return is_again and not change.is_new and (record.head.life == record.seq or is_by_child)
 
 
 def take_out(tasks: dict[int, dict[str, Any]], event: WorkflowRestarted | WorkflowRerun) -> None:

@@ -248,8 +248,8 @@ _add(
 _add(
     "last-commands-of-an-ended-head-forgotten",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *head.returned, *timer, *last)",
-    "return (*tasks, *children, *head.stops, *head.returned, *timer)",
+    "*lives.revival(head), *head.returned, *timer, *last)",
+    "*lives.revival(head), *head.returned, *timer)",
     "an execution that ended while its decider died keeps its summary, failure workflow or purge undone",
 )
 _add(
@@ -351,12 +351,10 @@ _add(
     "batuta_core.engine.advance",
     """    if decision.record is None or len(decision.record.events) < len(events):
         return None
-    try:
-        record, plain""",
+    before_new_life""",
     """    if decision.record is None:
         return glanced
-    try:
-        record, plain""",
+    before_new_life""",
     "a result that says nothing to an old head is dropped",
 )
 _add(
@@ -600,7 +598,7 @@ _add(
 )
 _add(
     "leftovers-begun-again",
-    "batuta_core.decider.operations",
+    "batuta_core.decider.new_life",
     "step.todo = deque([Begin(step.graph.first)])",
     "step.todo.append(Begin(step.graph.first))",
     "a restart begins what the former life had left",
@@ -701,37 +699,37 @@ _add(
 )
 _add(
     "retry-under-the-old-attempt",
-    "batuta_core.decider.operations",
-    "attempt=task.attempt + 1, retried",
-    "attempt=task.attempt, retried",
+    "batuta_core.decider.new_life",
+    "attempt=task.task.attempt + 1, retried",
+    "attempt=task.task.attempt, retried",
     "two tasks of one name and attempt",
 )
 _add(
     "flow-begun-twice-beside",
-    "batuta_core.decider.operations",
-    "            step.passed.append(follower)\n",
-    "            pass\n",
+    "batuta_core.decider.past",
+    "(ref := follower(step, node)) is not None",
+    "(ref := follower(step, node)) is None",
     "what follows a permissive task is done once more when that is retried",
 )
 _add(
     "failure-workflow-forgotten-by-a-retry",
-    "batuta_core.engine.revive",
-    "        if event is not None and starts:\n",
-    "        if event is not None and starts and execution.namespace == '':\n",
+    "batuta_core.engine.dispatch",
+    "    if newest is not None and record.head.life == record.seq:\n",
+    "    if newest is not None and record.head.life == record.seq and execution.namespace == '':\n",
     "whoever ended the execution died, and nobody starts its failure workflow any more",
 )
 _add(
     "outputs-forgotten-by-a-rerun",
-    "batuta_core.decider.operations",
+    "batuta_core.decider.new_life",
     "    step.ended = {**standing.ended, **step.skipped}\n",
     "    step.ended = {**step.skipped}\n",
     "what comes behind the task reads nothing of what came before it",
 )
 _add(
     "outputs-forgotten-by-a-retry",
-    "batuta_core.decider.operations",
-    "    step.ended = standing.ended\n    step.passed",
-    "    step.passed",
+    "batuta_core.decider.new_life",
+    "    step.ended = standing.ended\n",
+    "",
     "the retried task and what comes behind it read nothing of what came before",
 )
 _add(
@@ -897,8 +895,8 @@ _add(
 _add(
     "attempts-share-a-child",
     "batuta_core.decider.lives",
-    'ids.child_workflow_id(workflow_id, place.record, f"task-{place.nth}")',
-    'ids.child_workflow_id(workflow_id, 0, f"task-{place.nth}")',
+    "ids.child_workflow_id(workflow_id, place.record,",
+    "ids.child_workflow_id(workflow_id, 0,",
     "the second attempt finds the child of the first",
 )
 _add(
@@ -911,15 +909,15 @@ _add(
 _add(
     "children-not-started-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *head.returned, *timer,",
-    "return (*tasks, *head.stops, *head.returned, *timer,",
+    "return (*tasks, *children, *head.stops,",
+    "return (*tasks, *head.stops,",
     "a crash between commit and dispatch loses the start of a child",
 )
 _add(
     "stops-not-dispatched-again",
     "batuta_core.engine.dispatch",
-    "return (*tasks, *children, *head.stops, *head.returned, *timer,",
-    "return (*tasks, *children, *head.returned, *timer,",
+    "return (*tasks, *children, *head.stops,",
+    "return (*tasks, *children,",
     "a crash between commit and dispatch loses the stop of a child",
 )
 _add(
@@ -1047,6 +1045,148 @@ _add(
 )
 
 
+_add(
+    "stop-forgotten-after-a-restart",
+    "batuta_core.decider.new_life",
+    "    step.reason = None\n",
+    "    step.reason = None\n    step.stops = ()\n",
+    "the child of a former life goes on beside the new one",
+)
+_add(
+    "end-not-named-by-life",
+    "batuta_core.decider.lives",
+    "record=step.draft.seq, life=life, seen=",
+    "record=step.draft.seq, life=1, seen=",
+    "the parent takes the end of a child's later life for one that it has heard",
+)
+_add(
+    "revival-sent-once",
+    "batuta_core.engine.dispatch",
+    "*lives.revival(head), *head.returned,",
+    "*head.returned,",
+    "a parent that was reopened and died before it told its own parent tells nobody",
+)
+_add(
+    "revival-not-looked-after",
+    "batuta_core.engine.advance",
+    "return command in lives.revival(head)",
+    "return False",
+    "a call of the API that died after its commit leaves a child that lives again without its parent",
+)
+_add(
+    "late-revival-undoes-a-terminate",
+    "batuta_core.decider.revival",
+    "is_seen = bool(seen) and seen[0] >= step.before.output_record",
+    "is_seen = True",
+    "a parent that a user ended after the child was retried runs again",
+)
+_add(
+    "revival-of-generations-forgets-what-was-seen",
+    "batuta_core.decider.revival",
+    "seen=seen[1:])",
+    "seen=())",
+    "the grandparent does not know that the user had seen its end",
+)
+_add(
+    "revived-parent-tells-nobody",
+    "batuta_core.decider.new_life",
+    "        step.command(TellRevival(life=step.draft.seq))\n",
+    "        pass\n",
+    "a grandparent waits for nobody: what it does not know runs on without it",
+)
+_add(
+    "end-of-an-unheard-life-ignored",
+    "batuta_core.decider.on_child",
+    "if task is None and event.life > 1:",
+    "if task is None and event.life < 1:",
+    "the child has ended before its revival came: the parent stays as it was",
+)
+_add(
+    "known-revival-counts-again",
+    "batuta_core.decider.revival",
+    "    if _is_known(step, event.place, event.life):\n        return is_heard\n",
+    "",
+    "a late revival stops a life that has ended",
+)
+_add(
+    "revival-of-what-is-over-not-stopped",
+    "batuta_core.decider.revival",
+    "    lives.order_stop(step, StopChild(place=event.place, definition=event.definition, life=event.life))\n",
+    "",
+    "a child whose task is over runs on for nobody",
+)
+_add(
+    "revival-does-not-answer-a-stop",
+    "batuta_core.decider.revival",
+    "is_heard = lives.hear_revival(step, event.place, event.life)",
+    "is_heard = False",
+    "a stop of a life that is over waits for an end that nobody tells any more",
+)
+_add(
+    "held-failure-stays-over-a-revival",
+    "batuta_core.decider.revival",
+    "held.task.place == place and held.task.life < life), None)",
+    "held.task.place == place and held.task.life > life), None)",
+    "a child that is retried while its parent pauses is stopped",
+)
+_add(
+    "answer-taken-for-a-repeat",
+    "batuta_core.engine.child",
+    "replace(told, dedup=ids.short_hash(told.text, event.op)) for told",
+    "told for told",
+    "SQS drops the answer to a stop, since the child told the same unasked a moment ago",
+)
+_add(
+    "stillborn-child-begins-again",
+    "batuta_core.engine.parents",
+    "    if newest.head.task_count:\n",
+    "    if newest.seq:\n",
+    "a child that was stopped before its start runs without an input",
+)
+_add(
+    "rerun-takes-the-old-child",
+    "batuta_core.decider.lives",
+    'f"-{place.rerun}" if place.rerun else ""',
+    '""',
+    "the task that begins anew finds the child of its former life, ended",
+)
+_add(
+    "join-not-open-again",
+    "batuta_core.decider.new_life",
+    "    for task in again:  # first,",
+    "    for task in ():  # first,",
+    "the branches of a fork are retried and nobody waits for them",
+)
+_add(
+    "branches-forgotten-by-a-rerun",
+    "batuta_core.decider.new_life",
+    "    step.todo.extend(back.begins)\n",
+    "",
+    "the branches behind the one that is rerun, and their join, never begin",
+)
+_add(
+    "flow-beside-a-rerun-forgotten",
+    "batuta_core.decider.new_life",
+    "    for task in back.done:\n",
+    "    for task in ():\n",
+    "a branch that had ended its first task does not go on to its second",
+)
+_add(
+    "siblings-forgotten-by-a-rerun",
+    "batuta_core.decider.rewind",
+    "for other in (task, *beside) if",
+    "for other in (task,) if",
+    "what had failed beside the task that is rerun stays failed, and the join waits",
+)
+_add(
+    "round-forgotten-by-a-rerun",
+    "batuta_core.decider.past",
+    'rounds=fields["iteration"], since=task_count, is_over=False',
+    "since=task_count, is_over=False",
+    "a rerun in a loop goes on with another round",
+)
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     def __init__(self, mutant: Mutant, fullname: str, path: str) -> None:
         super().__init__(fullname, path)
@@ -1075,6 +1215,50 @@ class _Finder(importlib.abc.MetaPathFinder):
         if spec is None or spec.origin is None:
             return None
         return importlib.util.spec_from_file_location(fullname, spec.origin, loader=_Loader(self._mutant, fullname, spec.origin))
+
+
+_add(
+    "childs-payload-not-copied",
+    "batuta_core.engine.child",
+    "given = handed_over(ports, execution, target, assembled(dict(request.input)))",
+    "given = assembled(dict(request.input))",
+    "a child is given references to payloads that lie with its parent",
+)
+_add(
+    "parents-payload-not-copied",
+    "batuta_core.engine.child",
+    "return handed_over(ports, execution, target, end.output) or {}",
+    "return end.output or {}",
+    "a parent is told references to payloads that lie with its child",
+)
+_add(
+    "copies-after-the-purge",
+    "batuta_core.engine.external",
+    "if refs and not _is_removed(ports, target):",
+    "if refs:",
+    "what a removed execution is told once more stays in the bucket for ever",
+)
+_add(
+    "parts-lost-beside-a-large-text",
+    "batuta_core.engine.fetch",
+    "return replace(ref, holes=tuple(holes_of(value))) if type(value) is Assembled else ref",
+    "return ref",
+    "an input that leaves its record forgets which of its values are elsewhere",
+)
+_add(
+    "large-payload-loaded",
+    "batuta_core.decider.view",
+    "if value.size_bytes > PAYLOAD_MAX_BYTES:",
+    "if value.size_bytes > 100 * PAYLOAD_MAX_BYTES:",
+    "the decider loads what is too large for its memory",
+)
+_add(
+    "upload-of-another-namespace",
+    "batuta_core.engine.external",
+    "return root == UPLOADS and owner == namespace and _NAME.fullmatch(name) is not None",
+    "return root == UPLOADS and _NAME.fullmatch(name) is not None",
+    "a tenant starts an execution with what another one uploaded",
+)
 
 
 def install(name: str) -> None:

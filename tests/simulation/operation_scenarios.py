@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import cast
 
-from batuta_core.engine import advance, catalog, operate, revive
+from batuta_core.engine import advance, catalog, operate, operations
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.event import TaskStarted, TaskUpdated, WorkflowStarted
@@ -32,7 +32,7 @@ def a_result_of_before_a_rerun_changes_nothing() -> None:
     (received,) = world.queues.receive(task_queue, 1, 0)
     message = TaskMessage.parse(received.text)
     operate.terminate(world.ports, execution, "by the user")
-    revive.rerun(world.ports, execution, task_id=message.task_id)
+    operations.rerun(world.ports, execution, task_id=message.task_id)
     late = TaskUpdated(place=message.place, status=TaskStatus.FAILED, op="late", reason="of the former life", call=message.call)
     advance.advance(world.plain, execution, [late], is_redelivered=False)
     head = watcher.last[execution].head
@@ -56,10 +56,10 @@ def what_a_rerun_took_out_of_view_is_not_run_again() -> None:
         for record in watcher.records[execution]
         for nth, change in enumerate(change for change in record.changes if change.is_new)
     }
-    revive.rerun(world.ports, execution, task_id=begun["t0"])
+    operations.rerun(world.ports, execution, task_id=begun["t0"])
     operate.terminate(world.ports, execution, "by the user")
     try:
-        revive.rerun(world.ports, execution, task_id=begun["t1"])
+        operations.rerun(world.ports, execution, task_id=begun["t1"])
     except InvalidInput:
         return
     require(False, "a task that a rerun took out of view is not run again", watcher.last[execution].head)
@@ -76,11 +76,11 @@ def a_pause_outlasts_its_deadlines_and_forgets_none() -> None:
     advance.advance(world.plain, execution, [TaskStarted(place=task.place, op="take", is_leased=True)], is_redelivered=False)
     (task_queue,) = world.queues.task_queues()
     world.queues.delete(task_queue, [received.receipt for received in world.queues.receive(task_queue, 1, 0)])
-    revive.pause(world.ports, execution)
+    operations.pause(world.ports, execution)
     world.run(limit_ms=100_000)
     head, seq = watcher.last[execution].head, watcher.last[execution].seq
     require(head.status.value == "PAUSED" and "t0" in head.open and seq <= 4, "a pause waits and does not spin", seq, head)
-    revive.resume(world.ports, execution)
+    operations.resume(world.ports, execution)
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "the next attempt was made", watcher.last[execution].head)
@@ -96,11 +96,11 @@ def a_pause_keeps_what_came_due_in_it() -> None:
         world = world_of(workload, watcher)
         execution = begin(world, workload)
         (task,) = watcher.last[execution].head.open.values()
-        revive.pause(world.ports, execution)
+        operations.pause(world.ports, execution)
         advance.advance(world.plain, execution, [TaskUpdated(place=task.place, status=status, op="x")], is_redelivered=False)
         head = watcher.last[execution].head
         require(head.status.value == "PAUSED" and not head.open, "nothing advances in a pause", head)
-        revive.resume(world.ports, execution)
+        operations.resume(world.ports, execution)
         head = watcher.last[execution].head
         if status is TaskStatus.COMPLETED:
             require("t1" in head.open, "the end of a pause goes on where the flow stood", head)
@@ -125,7 +125,7 @@ def a_retry_does_not_forget_the_failure_workflow() -> None:
         world.agenda.append((world.now_ms, Action("dying", lambda: _advance(world, execution, failed))))
         world.run(limit_ms=10)
     require(watcher.last[execution].head.status.value == "FAILED", "the decider has written, and died", watcher.last[execution].head)
-    revive.retry(world.plain, execution)
+    operations.retry(world.plain, execution)
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "the retry went well", watcher.last[execution].head)
@@ -150,7 +150,7 @@ def a_revived_execution_is_kept() -> None:
     operate.terminate(world.plain, execution, "by the user")
     began_ms = world.now_ms
     world.run(limit_ms=1000)
-    revive.retry(world.plain, execution)
+    operations.retry(world.plain, execution)
     world.run(limit_ms=100_000)
     head = watcher.last[execution].head
     require(head.status.value == "RUNNING", "a timer of the former life removes nothing", head, world.now_ms - began_ms)
@@ -180,7 +180,7 @@ def a_retry_beside_the_flow_begins_nothing_twice() -> None:
     world.run(limit_ms=100_000)
     require(watcher.last[execution].head.status.value == "FAILED", "a permissive task fails its execution", watcher.last[execution].head)
     failing[0] = False
-    revive.retry(world.ports, execution)
+    operations.retry(world.ports, execution)
     world.run(limit_ms=3600_000)
     head = watcher.last[execution].head
     require(head.status.value == "COMPLETED" and head.task_count == 4, "the retried task alone is run again", head)

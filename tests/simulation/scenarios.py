@@ -19,6 +19,7 @@ from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import (
+    again_scenarios,
     end_scenarios,
     event_scenarios,
     family_scenarios,
@@ -26,6 +27,8 @@ from tests.simulation import (
     fork_scenarios,
     limit_scenarios,
     operation_scenarios,
+    payload_scenarios,
+    revival_scenarios,
     system_tasks,
 )
 from tests.simulation.invariants import Watcher, require
@@ -366,4 +369,7 @@ SCENARIOS: list[Scenario] = [
     *operation_scenarios.SCENARIOS,
     *limit_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
+    *revival_scenarios.SCENARIOS,
+    *again_scenarios.SCENARIOS,
+    *payload_scenarios.SCENARIOS,
 ]

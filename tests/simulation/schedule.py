@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from batuta_core.engine import catalog, operate, query, revive
+from batuta_core.engine import catalog, operate, operations, query
 from batuta_core.engine.export import export
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
@@ -158,8 +158,7 @@ def run_plan(
     elif not any(
         workload.late_types for workload in (*plan.workloads, *plan.children)
     ):  # where a queue is missing, all of a decision is sent again
-        once = _Once()
-        world.queues.on_send = lambda queue, message: (limits.on_send(queue, message), once(queue, message))[0]
+        world.queues.on_send = _each(limits.on_send, _Once())
     world.run()
     limits.nothing_is_left()
     _judge(run, plan, [report for worker in workers for report in worker.reports])
@@ -187,6 +186,14 @@ def _look_at_fired(run: Run, queue: str, done: list[Incoming]) -> None:
                 continue
             if isinstance(message.event, TimerFired):
                 invariants.a_fired_timer_is_acted_upon(run.watcher, message.execution, message.event.due_ms)
+
+
+def _each(*heard: Callable[[str, Outgoing], None]) -> Callable[[str, Outgoing], None]:
+    def hear(queue: str, message: Outgoing) -> None:
+        for one in heard:
+            one(queue, message)
+
+    return hear
 
 
 class _Once:
@@ -360,7 +367,8 @@ def _draw_operations(run: Run, plan: Plan) -> None:
     random = run.world.random
     for workload in plan.workloads:
         if plan.children:
-            for operation in random.sample((_terminate_child, _remove_child, _end_by_hand, _terminate_child), random.randint(0, 2)):
+            by_hand = (_terminate_child, _remove_child, _end_by_hand, _terminate_child, _revive_child, _revive_child, _revive_child)
+            for operation in random.sample(by_hand, random.randint(0, 4)):
                 moment = run.world.now_ms + random.choice((10, 4000, 9000, 70_000))
                 run.world.agenda.append((moment, Action(operation.__name__[1:], functools.partial(operation, run, workload))))
         calm = (_terminate, _remove, _read, _read, _write_log, _write_log, _register, _register)
@@ -415,6 +423,16 @@ def _remove_child(run: Run, _execution: ExecutionId) -> None:
 
 
 @_operation
+def _revive_child(run: Run, _execution: ExecutionId) -> None:
+    """A retry, a restart or a rerun of an execution that runs for a task of another."""
+    random, last = run.world.random, run.watcher.last
+    found = sorted(execution for execution, record in last.items() if record.head.about.parent and record.head.status.is_terminal)
+    if found:
+        child = random.choice(found)
+        random.choice((_retry, _restart, _rerun)).__wrapped__(run, child)  # type: ignore[attr-defined]
+
+
+@_operation
 def _end_by_hand(run: Run, execution: ExecutionId) -> None:
     """A user reports on a task for which a child runs."""
     report = operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 1}, is_merged=True, callback_after_s=None)
@@ -437,17 +455,17 @@ def _write_log(run: Run, execution: ExecutionId) -> None:
 
 @_operation
 def _pause(run: Run, execution: ExecutionId) -> None:
-    revive.pause(run.world.ports, execution)
+    operations.pause(run.world.ports, execution)
 
 
 @_operation
 def _retry(run: Run, execution: ExecutionId) -> None:
-    revive.retry(run.world.ports, execution)
+    operations.retry(run.world.ports, execution)
 
 
 @_operation
 def _restart(run: Run, execution: ExecutionId) -> None:
-    revive.restart(run.world.ports, execution, is_latest=run.world.random.random() < 0.3)
+    operations.restart(run.world.ports, execution, is_latest=run.world.random.random() < 0.3)
 
 
 @_operation
@@ -460,7 +478,7 @@ def _rerun(run: Run, execution: ExecutionId) -> None:
     graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
     node = graph.nodes.get(task["ref"]) if task else None
     has_input = node is not None and not node.type.is_named_late and random.random() < 0.2  # such a one would become another's task
-    revive.rerun(
+    operations.rerun(
         run.world.ports,
         execution,
         task_id=task_id,
@@ -476,17 +494,17 @@ def _skip(run: Run, execution: ExecutionId) -> None:
     alone = [
         ref for ref in graph.nodes if not any(graph.is_inside(ref, node) for node in outer)
     ]  # which round it was, nobody can tell later
-    revive.skip(run.world.ports, execution, run.world.random.choice(alone))
+    operations.skip(run.world.ports, execution, run.world.random.choice(alone))
 
 
 @_operation
 def _set_variable(run: Run, execution: ExecutionId) -> None:
-    revive.update_variables(run.world.ports, execution, {USER_VARIABLE: run.world.random.randint(1, 9)})
+    operations.update_variables(run.world.ports, execution, {USER_VARIABLE: run.world.random.randint(1, 9)})
 
 
 @_operation
 def _reset_callbacks(run: Run, execution: ExecutionId) -> None:
-    revive.reset_callbacks(run.world.ports, execution)
+    operations.reset_callbacks(run.world.ports, execution)
 
 
 class _Resumer:
@@ -514,7 +532,7 @@ class _Resumer:
 
     def _resume(self, execution: ExecutionId) -> None:
         try:
-            revive.resume(self._run.world.ports, execution)
+            operations.resume(self._run.world.ports, execution)
         except (OperationRefused, WorkflowNotFound):
             pass
 

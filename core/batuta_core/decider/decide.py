@@ -22,15 +22,17 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from batuta_core.decider import lives, on_child, on_task, operations, outcome
-from batuta_core.decider.compile import Graph
+from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.decider.step import Step
 from batuta_core.model.command import Command, WriteSummary
+from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
     NO_TIMER,
     CallbacksReset,
     ChildBegan,
     ChildEnded,
+    ChildRevived,
     Event,
     QueueMade,
     StoppedByParent,
@@ -53,7 +55,7 @@ from batuta_core.model.event import (
     WorkflowStarted,
     WorkflowTerminated,
 )
-from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import About, Ended, Head, Mark, Record
 
@@ -178,7 +180,7 @@ def _apply(step: Step, event: Event) -> bool:
                 return False
             outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
             return True
-        case ChildBegan() | ChildEnded():
+        case ChildBegan() | ChildEnded() | ChildRevived():
             return on_child.apply(step, event, len(step.draft.events) - 1)
         case StoppedByParent():
             return on_child.stopped(step, event)
@@ -258,7 +260,16 @@ def _look(step: Step) -> bool:
     step.has_news = False
     waiting = [step.graph.node(ref) for ref in step.graph.waiting if ref in step.open]
     chances = (False, True) if len(waiting) == len(step.open) else (False,)
-    return any(node.type.look(step, node, step.open[node.ref], is_last_chance=last) for last in chances for node in waiting)
+    return any(_look_at(step, node, is_last_chance=last) for last in chances for node in waiting)
+
+
+def _look_at(step: Step, node: Node, *, is_last_chance: bool) -> bool:
+    task = step.open[node.ref]
+    try:
+        return node.type.look(step, node, task, is_last_chance=is_last_chance)
+    except PayloadTooLarge as error:  # what its condition or its list reads
+        outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=error.message)
+        return True
 
 
 def _is_left(step: Step) -> bool:

@@ -5,8 +5,10 @@ Between two executions nothing is ordered, and every message may come twice, lat
 * A child runs in *lives* (until it is retried or restarted it has one), each named by the child's record that began it. Stops and
   ends name the life that they speak of. A child ignores stops of an earlier life than its own, a parent ends of an earlier
   life than the one it knows.
-* A stop stays in the parent's head, whatever becomes of the parent, until that life's end is heard. Hearing it makes a record,
-  in an ended execution too.
+* A stop stays in the parent's head, whatever becomes of the parent, until that life's end is heard, or that a later one has begun.
+  Hearing it makes a record, in an ended execution too.
+* A child that a user retries, restarts or reruns tells its parent, for as long as that life runs; the end of a life of which the parent
+  has not heard says the same. What the parent makes of it: ``revival.py``.
 * An ended child keeps its ``TellParent`` in the head for good. A start or a stop that finds it ended is answered with it again.
 * A stop that finds no child begins the child's journal, ended: a start that comes later finds that.
 * Nobody waits for longer than SQS remembers: after 13 days what was asked is asked again.
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.model import ids
-from batuta_core.model.command import Command, StopChild, TellParent
+from batuta_core.model.command import Command, StopChild, TellParent, TellRevival
 from batuta_core.model.event import TaskPlace
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.record import Head, OpenTask
@@ -40,7 +42,11 @@ def child_id(workflow_id: str, place: TaskPlace) -> str:
 
 def stop(step: Step, task: OpenTask) -> None:
     """``task`` is over before its child's end was heard."""
-    command = StopChild(place=task.place, definition=task.child, life=task.life)
+    order_stop(step, StopChild(place=task.place, definition=task.child, life=task.life))
+
+
+def order_stop(step: Step, command: StopChild) -> None:
+    """Tells the child to end, until its end is heard."""
     step.command(command)
     step.stops_ms = step.stops_ms if step.stops else step.now_ms
     step.stops = (*step.stops, command)
@@ -52,6 +58,11 @@ def hear(step: Step, place: TaskPlace, life: int) -> bool:
     is_heard = len(left) < len(step.stops)
     step.stops = left
     return is_heard
+
+
+def hear_revival(step: Step, place: TaskPlace, life: int) -> bool:
+    """Another life of the child of ``place`` has begun, so those before it have ended. Whether a stop waited for that."""
+    return hear(step, place, life - 1)
 
 
 def stops_due_ms(step: Step) -> int:
@@ -88,7 +99,13 @@ def told(step: Step, status: WorkflowStatus) -> tuple[Command, ...]:
     life = life_of(step.before)
     if step.before.about.parent is None or told_of(step.last, life):
         return ()
-    return (TellParent(status=status, record=step.draft.seq, life=life),)
+    return (TellParent(status=status, record=step.draft.seq, life=life, seen=step.before.seen),)
+
+
+def revival(head: Head) -> tuple[Command, ...]:
+    """The command by which a child tells its parent of a life that a user began."""
+    is_told = head.about.parent is not None and head.life > 0 and not head.status.is_terminal
+    return (TellRevival(life=head.life),) if is_told else ()
 
 
 def life_of(head: Head) -> int:

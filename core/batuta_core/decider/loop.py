@@ -15,6 +15,7 @@ from batuta_core.model.execution import TaskExecution, TaskStatus
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
 
+_ALL = 2**31  # iterations
 OWN_KEYS = frozenset({"iteration", "loopIndex", "loopItem"})  # what a loop writes of itself
 
 
@@ -29,7 +30,7 @@ class LoopOutput:
         """The JSON value. ``resolve`` turns references to payloads into payloads."""
 
         def value(item: Any) -> Any:
-            return item.resolved(resolve) if isinstance(item, LoopOutput) else resolve(item) or {}
+            return resolved(item, resolve)
 
         shown = {str(number): {ref: value(item) for ref, item in self.rounds[number].items()} for number in sorted(self.rounds)}
         return {**shown, **(resolve(self.own) or {})}
@@ -40,6 +41,9 @@ class JoinOutput:
     """The outputs that an open join has by now; values may be references."""
 
     parts: Mapping[str, Any]
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
 
     def resolved(self, resolve: Callable[[Any], Any]) -> dict[str, Any]:
         """The JSON value."""
@@ -65,6 +69,23 @@ def compose(tasks: dict[int, TaskExecution], graph: Graph) -> None:
         if node.type.is_loop:
             for loop in [task for task in tasks.values() if graph.find(task.ref) is node]:
                 _compose(loop, node, tasks, graph)
+
+
+def forgets_rounds(graph: Graph) -> bool:
+    """Whether a loop of the definition keeps its last iterations only."""
+    return any(graph.node(ref).type.is_loop and _kept(graph.node(ref)) < _ALL for ref in graph.waiting)
+
+
+def drop_old_rounds(tasks: dict[int, TaskExecution], graph: Graph) -> None:
+    """Removes what ``compose`` would in the end, while ``tasks`` are gathered."""
+    for ref in graph.waiting:
+        node = graph.node(ref)
+        if node.type.is_loop and _kept(node) < _ALL:
+            for loop in [task for task in tasks.values() if graph.find(task.ref) is node]:
+                kept_from = loop.iteration - _kept(node) + 1
+                for task, _child in list(_inside(loop, node, tasks.values(), graph)):
+                    if task.iteration < kept_from:
+                        del tasks[task.number]
 
 
 def _compose(loop: TaskExecution, node: Node, tasks: dict[int, TaskExecution], graph: Graph) -> None:
@@ -98,4 +119,4 @@ def _is_what_ended_it(task: TaskExecution, child: Node, loop: TaskExecution) -> 
 def _kept(node: Node) -> int:
     """How many iterations are kept: all, unless the inputs say otherwise with a number (an expression counts for nothing)."""
     wanted = node.task["inputParameters"].get("keepLastN")
-    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else 2**31
+    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else _ALL

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from batuta_core.decider import past
@@ -19,7 +19,7 @@ from batuta_core.decider.forked import roots_read
 from batuta_core.decider.rewind import fork_of, rewind
 from batuta_core.decider.step import Anew, Step
 from batuta_core.decider.view import output_in
-from batuta_core.model.command import StartFailureWorkflow, WriteSummary
+from batuta_core.model.command import StartFailureWorkflow, TellParent, TellRevival, WriteSummary
 from batuta_core.model.error import InvalidInput, OperationRefused
 from batuta_core.model.event import Revival, TaskPlace, WorkflowRerun, WorkflowRestarted, WorkflowRetried
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
@@ -28,7 +28,16 @@ from batuta_core.model.record import Begin, TaskChange
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
     from batuta_core.decider.past import PastTask, Standing
-    from batuta_core.model.record import Tolerated
+    from batuta_core.model.record import OpenTask, Tolerated
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A task whose child lives again."""
+
+    task: PastTask
+    life: int
+    definition: str  # content hash of what the child runs
 
 
 def begin(step: Step, event: Revival) -> bool:
@@ -47,17 +56,33 @@ def begin(step: Step, event: Revival) -> bool:
             changes = _rerun(step, event)
         case _:
             assert_never(event)
-    step.before = replace(step.before, status=step.status, reason=None, ended_ms=0, life=step.draft.seq, **changes)
+    _named(step, event.seen, **changes)
     return True
+
+
+def reopen(step: Step, task: PastTask, *, life: int, definition: str, seen: tuple[int, ...]) -> None:
+    """The child of ``task`` lives again, so the execution that had ended with it does: as after a retry, but with that task, open
+    again. ``seen`` is what the execution's own parents are told."""
+    _run_again(step)
+    step.failed_refs.clear()
+    _retry(step, Reopened(task, life, definition))
+    _named(step, seen, last_retried_ms=step.now_ms)
+
+
+def _named(step: Step, seen: tuple[int, ...], **changes: Any) -> None:
+    """The life has the name of the record that begins it."""
+    step.before = replace(step.before, status=step.status, reason=None, ended_ms=0, life=step.draft.seq, seen=seen, **changes)
 
 
 def _run_again(step: Step) -> None:
     step.status = WorkflowStatus.RUNNING
     step.reason = None
     step.ended_ms = 0
-    # The last commands of the ended life stay until they are done; its failure workflow was started before (engine/operations.py).
-    step.last = tuple(command for command in step.last if not isinstance(command, WriteSummary | StartFailureWorkflow))
+    # The failure workflow of the ended life was started before (engine/dispatch.py); who hears of a new life knows that the last is over.
+    step.last = tuple(command for command in step.last if not isinstance(command, WriteSummary | StartFailureWorkflow | TellParent))
     step.command(WriteSummary())
+    if step.before.about.parent is not None:
+        step.command(TellRevival(life=step.draft.seq))
 
 
 def _begin_anew(step: Step) -> None:
@@ -71,7 +96,7 @@ def _begin_anew(step: Step) -> None:
 # --- retry
 
 
-def _retry(step: Step) -> None:
+def _retry(step: Step, reopened: Reopened | None = None) -> None:
     standing = past.standing_after(step, step.before_seq)
     tolerated = {item.ref: item for item in step.tolerated}
     tasks = {ref: task for ref, task in standing.bad.items() if ref not in tolerated}
@@ -79,6 +104,7 @@ def _retry(step: Step) -> None:
     if not tasks and not tolerated and not left and step.before.status is not WorkflowStatus.TIMED_OUT:
         raise OperationRefused("There are no retryable tasks! Use restart if you want to attempt entire workflow execution again.")
     step.ended = standing.ended
+    step.last_task = standing.last_task
     for item in tolerated.values():
         task = past.tolerated_task(step, item)
         if task is not None:
@@ -92,7 +118,9 @@ def _retry(step: Step) -> None:
             is_attempt = task.status is not TaskStatus.CANCELED and not any(_is_waited_for(nodes[task.ref], ref) for ref in tolerated)
             _open_again(step, standing, nodes[task.ref], task, attempt=task.task.attempt + is_attempt)
     for task in again:
-        if not nodes[task.ref].type.is_waiting:
+        if reopened is not None and task.number == reopened.task.number:
+            _open_child_again(step, nodes[task.ref], reopened)
+        elif not nodes[task.ref].type.is_waiting:
             _retry_task(step, standing, task, is_beside=task.ref in tolerated or step.is_beside(nodes[task.ref]))
     step.todo.extend(left)
 
@@ -122,9 +150,27 @@ def _open_again(step: Step, standing: Standing, node: Node, task: PastTask, *, a
     elif node.fork is not None and again.fork is None and (fork := fork_of(step, standing, node.ref)):
         again = replace(again, fork=fork, reads=roots_read(step.forked_by(fork)))
     step.draft.changes.append(TaskChange(task.number, fields, None, own))
-    step.ended.pop(task.ref, None)
-    step.keep(node, again)
-    step.has_news = True
+    step.open_again(node, again)
+
+
+def _open_child_again(step: Step, node: Node, reopened: Reopened) -> None:
+    open_child(step, node, reopened.task.task, reopened.life, reopened.definition)
+
+
+def open_child(step: Step, node: Node, task: OpenTask, life: int, definition: str) -> None:
+    """Opens the task again for which a child runs that lives again."""
+    again = replace(
+        task,
+        status=TaskStatus.IN_PROGRESS,
+        updated_ms=step.now_ms,
+        sent_ms=step.now_ms,
+        due_ms=0,
+        child=definition,
+        life=life,
+        calls=max(task.calls, 1),
+    )
+    step.draft.changes.append(TaskChange(task.number, {"status": TaskStatus.IN_PROGRESS, "ended_ms": 0, "reason": ""}))
+    step.open_again(node, again)
 
 
 def _retry_task(step: Step, standing: Standing, task: PastTask, *, is_beside: bool) -> None:
@@ -178,6 +224,12 @@ def _rerun_from(step: Step, place: TaskPlace, task_input: Any) -> None:
         anew_at = TaskPlace(*task.place.named, step.draft.seq)
         step.anew[task.ref] = Anew(attempt=task.task.attempt, number=number, place=anew_at, input=given, iteration=task.task.iteration)
         step.todo.append(Begin(task.ref, fork=fork_of(step, standing, task.ref)))
+    for ref, change in back.attempts.items():
+        fields, given = change.fields, step.reader.payload(change.input) or {}
+        again = Anew(
+            attempt=fields["attempt"], retried_task_id=fields["retried_task_id"], input=given, iteration=fields.get("iteration", 0)
+        )
+        step.anew[ref] = again
     step.todo.extend(back.begins)
     for task in back.done:
         step.go_to(_node(step, standing, task.ref).next)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from batuta_core.decider import lives, outcome
+from batuta_core.decider import lives, outcome, revival
 from batuta_core.decider.view import output_in
-from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, StoppedByParent, TaskPlace
+from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent, TaskPlace
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.payload import PayloadPart
 from batuta_core.model.record import OpenTask
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def apply(step: Step, event: ChildEvent, event_index: int) -> bool:
             return _began(step, event)
         case ChildEnded():
             return _ended(step, event, event_index)
+        case ChildRevived():
+            return revival.apply(step, event)
         case _:
             assert_never(event)
 
@@ -48,6 +51,8 @@ def _ended(step: Step, event: ChildEnded, event_index: int) -> bool:
     if is_heard and step.status is WorkflowStatus.REMOVED:
         outcome.bury_again(step)
     task = _open_at(step, event.place)
+    if task is None and event.life > 1:  # the end of a life of which nothing was heard
+        task = revival.opened(step, event.place, event.life, "", event.seen)
     if task is None or event.life < task.life:
         return is_heard
     task = replace(task, child="", life=event.life)  # nothing is left to be stopped
@@ -73,8 +78,11 @@ def _output(step: Step, task: OpenTask, event: ChildEnded, event_index: int) -> 
     """The child's output joins what somebody reported of the task meanwhile."""
     if not task.calls:  # else there is nothing but the child's id, which the event says, too
         return None, event_index
-    old = step.reader.payload(output_in(step.reader.record(task.output_record), task.number))
-    return {**(old or {}), **(step.reader.payload(event.output) or {})}, -1
+    old = step.reader.part(output_in(step.reader.record(task.output_record), task.number))
+    new = step.reader.part(event.output)
+    if type(old) is PayloadPart or type(new) is PayloadPart:  # too large to be joined with anything
+        return None, event_index
+    return {**(old or {}), **(new or {})}, -1
 
 
 def _cleared(task: OpenTask) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from batuta_core.model import ids
 from batuta_core.model.command import Command, EnqueueTask, Purge, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.payload import check_size
+from batuta_core.model.payload import assembled, check_size
 from batuta_core.model.record import Ended, HeldFailure, OpenTask, Tolerated
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def finish(
         return  # something beside it has ended it already
     _begin_beside(step)
     _cancel_open_tasks(step, is_shown=True)
-    step.output = _workflow_output(step) if output is None else output
+    step.output = assembled(_workflow_output(step) if output is None else output)
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
     if status is not WorkflowStatus.COMPLETED and is_failure_handled:
@@ -234,7 +235,7 @@ def _cancel_open_tasks(step: Step, *, is_shown: bool = False) -> None:
 def _workflow_output(step: Step) -> Any:
     if step.graph.outputs is not None:
         try:
-            output = step.evaluate(step.graph.outputs)
+            output = step.evaluate(step.graph.outputs, takes_parts=True)
             check_size(output, "the output")
             return output
         except PayloadTooLarge as error:
@@ -251,7 +252,7 @@ def _handle_failure(step: Step, failed: Ended | None) -> None:
         return
     wanted = DefinitionName(name, step.graph.definition.get("failureWorkflowVersion"))
     found = step.definition(wanted)
-    output = step.reader.payload(step.output)
+    output = step.reader.part(step.output)
     if isinstance(found, NotStartable):
         shown = f"Error workflow {name} failed to start.  reason: {found.reason}"  # Conductor's words
     else:
@@ -261,7 +262,7 @@ def _handle_failure(step: Step, failed: Ended | None) -> None:
             workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=task_id
         )
         step.last = (*step.last, start)
-    step.output = {**output, FAILURE_WORKFLOW_KEY: shown}
+    step.output = assembled({**(output if isinstance(output, Mapping) else {"output": output}), FAILURE_WORKFLOW_KEY: shown})
 
 
 def _failure_workflow_name(step: Step) -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from batuta_core.decider import past
 from batuta_core.decider.known import Missing, Needs
 from batuta_core.decider.past import PastTask, Standing
-from batuta_core.model.event import TaskPlace
+from batuta_core.model import ids
+from batuta_core.model.event import TaskPlace, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.record import Begin
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ _CHUNK = 64  # records that are read at once, then twice as many, and so on
 
 @dataclass(slots=True)
 class Rewound:
-    """``standing``: with joins and loops open, and ``anew`` what begins anew. ``done``: those behind which the flow goes on."""
+    """``standing``: with joins and loops open, and ``anew`` what begins anew. ``done``: those behind which the flow goes on.
+    ``attempts``: of ``begins``, those that a user's retry had begun."""
 
     standing: Standing
     done: list[PastTask] = field(default_factory=list)
     begins: list[Begin] = field(default_factory=list)
+    attempts: dict[str, TaskChange] = field(default_factory=dict)
 
 
 def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
@@ -46,7 +49,8 @@ def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
     index = past.apply(standing, step, record, task.number)
     for fork in sorted(standing.forks):  # whose branches may be called like those of an earlier or later run
         step.add_forked(fork)
-    begins = list(_to_come(step, standing, record, index, task))
+    attempts: dict[str, TaskChange] = {}
+    begins = list(_to_come(step, standing, record, index, task, attempts))
     beside = [other for other in standing.open.values() if not _node(step, standing, other.ref).type.is_waiting]
     beside.extend(standing.anew.values())
     _follow(step, {other.number: other for other in beside}, record.seq, index, seq)
@@ -57,7 +61,7 @@ def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
         standing.ended[other.ref] = other.ended
         if standing.last_task is None or other.number > standing.last_task.number:
             standing.last_task = other.ended
-    return Rewound(standing, done, begins)
+    return Rewound(standing, done, begins, attempts)
 
 
 def _node(step: Step, standing: Standing, ref: str) -> Node:
@@ -90,7 +94,9 @@ def _follow(step: Step, tasks: Mapping[int, PastTask], begin: int, index: int, e
 # --- what the same decision would have begun next
 
 
-def _to_come(step: Step, standing: Standing, record: Record, index: int, task: PastTask) -> Iterator[Begin]:
+def _to_come(
+    step: Step, standing: Standing, record: Record, index: int, task: PastTask, attempts: dict[str, TaskChange]
+) -> Iterator[Begin]:
     """Where the flow was to go on when ``task`` was scheduled: of what was begun after it, that which did not follow from it, nor from
     what happened after it."""
     later: dict[str, TaskChange] = {}
@@ -102,20 +108,28 @@ def _to_come(step: Step, standing: Standing, record: Record, index: int, task: P
             later.setdefault(change.fields["ref"], change)
         elif change.number in refs and ("iteration" in change.fields or _is_end(change)):
             ended.add(refs[change.number])
-    is_retry = record.head.life == record.seq
+    is_retry = record.head.life == record.seq and not isinstance(past.revival_in(record), WorkflowRerun | WorkflowRestarted)
     waiting = {begin.ref: begin for begin in record.head.todo}
     followed = ended | later.keys() | waiting.keys()
     for ref in (*later, *(ref for ref in waiting if ref not in later)):
         is_attempt = ref in later and "retried_task_id" in later[ref].fields
-        if is_attempt and not is_retry:
+        if is_attempt and not (is_retry and _is_of_earlier(later[ref], record)):
             continue  # the attempt after one that ended later
         node = past.node_of(step, ref, standing)
         if node is None or (not is_attempt and _causes(step, node) & followed):
             continue
+        if is_attempt:
+            attempts[ref] = later[ref]
         if ref in waiting:
             yield waiting[ref]
         else:
             yield Begin(ref, hidden_from(step.graph, node), fork_of(step, standing, ref))
+
+
+def _is_of_earlier(change: TaskChange, record: Record) -> bool:
+    """Whether the attempt follows one that an earlier record had scheduled: it was begun by the user's retry."""
+    key = ids.parse_task_id(change.fields["retried_task_id"])
+    return key is not None and key.record < record.seq
 
 
 def _is_end(change: TaskChange) -> bool:
@@ -124,9 +138,8 @@ def _is_end(change: TaskChange) -> bool:
 
 def _causes(step: Step, node: Node) -> set[str]:
     """The tasks after which the flow may come to ``node``."""
-    found = {
-        other.ref for other in (*step.graph.nodes.values(), *(other for other, _fork in step.forked.values())) if other.next == node.ref
-    }
+    others = (*step.graph.nodes.values(), *(other for other, _fork in step.forked.values()))
+    found = {other.ref for other in others if other.next == node.ref and not step.graph.is_inside(other.ref, node)}  # a loop's body
     if outer := container(step.graph, node):
         found.add(outer.ref)
     for ref in found & step.skipped.keys():

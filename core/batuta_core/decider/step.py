@@ -32,7 +32,7 @@ from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPerm
 from batuta_core.model.event import Event, TaskPlace
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import check_size, is_larger
+from batuta_core.model.payload import assembled, check_size, holes_of, is_larger, too_large
 from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:
@@ -205,6 +205,8 @@ class Step:
     def _note_begun(self, ref: str, number: int, place: TaskPlace, fields: dict[str, Any], task_input: Any, output: Any = None) -> None:
         """Writes that a task was scheduled, or that a rerun makes it begin anew."""
         anew = self.anew.pop(ref, None)
+        if self.reader.has_parts:
+            task_input, output = assembled(task_input), assembled(output)
         if anew is not None and anew.retried_task_id:
             fields["retried_task_id"] = anew.retried_task_id
         if place.rerun:
@@ -318,6 +320,8 @@ class Step:
 
     def change(self, task: OpenTask, fields: Mapping[str, Any], *, output: Any = None, output_event: int = -1) -> None:
         """Notes what became of a task. Fields at their value in the head are not repeated by callers."""
+        if self.reader.has_parts:
+            output = assembled(output)
         self.draft.changes.append(TaskChange(task.number, fields, None, output, output_event))
 
     def close_task(
@@ -374,10 +378,19 @@ class Step:
         if self.last_task is None or ended.number > self.last_task.number:
             self.last_task = ended
 
+    def open_again(self, node: Node, task: OpenTask) -> OpenTask:
+        """Puts back a task that had ended. If it was the last one, so it will be again, with another end."""
+        self.ended.pop(task.ref, None)
+        if self.last_task is not None and self.last_task.number == task.number:
+            self.last_task = self.last_task._replace(number=task.number - 1)
+        self.has_news = True
+        return self.keep(node, task)
+
     # --- reading: Step is the Scope of expressions
 
-    def evaluate(self, template: Template, hidden: frozenset[str] = NOTHING_HIDDEN) -> Any:
-        """Resolves a template against the execution as it stands in this step."""
+    def evaluate(self, template: Template, hidden: frozenset[str] = NOTHING_HIDDEN, *, takes_parts: bool = False) -> Any:
+        """Resolves a template against the execution as it stands in this step. ``takes_parts``: payloads that are never loaded may be in
+        it by reference; else they raise PayloadTooLarge."""
         seqs: set[int] = set()
         for root, name in template.needs:
             seqs.update(self._records_of(root, name))
@@ -385,6 +398,12 @@ class Step:
         self._hidden = hidden
         found = template.resolve(self)
         self._hidden = NOTHING_HIDDEN
+        return self._with_parts(found, takes_parts) if self.reader.has_parts else found
+
+    def _with_parts(self, found: Any, takes_parts: bool) -> Any:
+        found = assembled(found)
+        if not takes_parts and (hole := next(holes_of(found), None)) is not None:
+            raise too_large(hole.part, "an expression here")
         return found
 
     def inputs(self, node: Node, hidden: frozenset[str] = NOTHING_HIDDEN) -> dict[str, Any]:
@@ -393,7 +412,7 @@ class Step:
         if anew is not None and anew.input is not None:
             return dict(anew.input)
         self._is_task_made = True
-        found: dict[str, Any] = self.evaluate(node.inputs, hidden)
+        found: dict[str, Any] = self.evaluate(node.inputs, hidden, takes_parts=node.type.takes_parts)
         self._is_task_made = False
         check_size(found, f"the input of {node.ref}")
         for key, raw in node.fallbacks.items():
@@ -421,6 +440,8 @@ class Step:
     def run_script(self, language: Language, source: str, given: Mapping[str, Any], task_id: str | None = None) -> ScriptResult:
         """The value of a user's script that sees ``given``, or why it has none. ``task_id``: of the open task that it is run for;
         by default of the one that comes next."""
+        if self.reader.has_parts:
+            self._with_parts(dict(given), takes_parts=False)
         text = json.dumps(given, separators=(",", ":"))
         script = Script(language, source, text, self.now_ms, task_id or self.task_id_at(self.next_place()))
         if script not in self.known.scripts:
@@ -450,9 +471,9 @@ class Step:
         ended = None if root in self.open else self.ended.get(root)
         if ended is not None and name == "output":  # the common case, without the record that scheduled the task
             output = view.output_in(self.reader.record(ended.output_record), ended.number)
-            return {} if output is None else self.reader.payload(output)
+            return {} if output is None else self.reader.part(output)
         task = self.task(root)
-        return None if task is None else self.reader.payload(view.task_field(task, name, self.before, self.execution))
+        return None if task is None else self.reader.part(view.task_field(task, name, self.before, self.execution))
 
     def document(self, root: str) -> Mapping[str, Any] | None:
         if root == "workflow":
@@ -460,7 +481,7 @@ class Step:
         task = None if root in self._hidden else self.task(root)
         if task is None:
             return None
-        found = {name: self.reader.payload(view.task_field(task, name, self.before, self.execution)) for name in view.TASK_FIELDS}
+        found = {name: self.reader.part(view.task_field(task, name, self.before, self.execution)) for name in view.TASK_FIELDS}
         return {**found, "output": self._loop_output(root)} if self._is_loop(root) else found
 
     def task_id(self) -> str | None:
@@ -496,7 +517,8 @@ class Step:
             view.fold_changes(tasks, self.reader.record(seq), self.execution, self.graph)
         compose(tasks, self.graph)
         output = tasks[number].output
-        return output.resolved(self.reader.payload) if isinstance(output, LoopOutput) else {}
+        found = output.resolved(self.reader.part) if isinstance(output, LoopOutput) else {}
+        return assembled(found) if self.reader.has_parts else found
 
     def current_variables(self) -> Mapping[str, Any]:
         if self.variables is not None:
@@ -507,12 +529,14 @@ class Step:
         return self.reader.payload(self.known_record(self.variables_record).variables)  # type: ignore[no-any-return]
 
     def workflow_input(self) -> Mapping[str, Any]:
-        found = view.input_in(self.reader.record(self.before.input_record or 1))
-        return self.reader.payload(found) or {}
+        return self.reader.payload(self._input()) or {}
+
+    def _input(self) -> Any:
+        return view.input_in(self.reader.record(self.before.input_record or 1))
 
     def _workflow_field(self, name: str) -> Any:
         if name == "input":
-            return self.workflow_input()
+            return self.reader.part(self._input()) or {}
         if name == "variables":
             return self.current_variables()
         if name == "output":

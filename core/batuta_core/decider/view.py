@@ -10,7 +10,7 @@ from batuta_core.model import ids
 from batuta_core.model.event import ChildEnded, Event, TaskPlace, TaskUpdated, WorkflowRerun, WorkflowStarted
 from batuta_core.model.execution import TaskExecution
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, Assembled, PayloadPart, PayloadRef, filled, too_large
 from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Reader:
     def __init__(self, known: Known, draft: Readable | None = None) -> None:
         self._known = known
         self._draft = draft
+        self.has_parts = False  # a payload that was read holds PayloadParts, or is one
 
     def record(self, seq: int) -> Readable:
         if self._draft is not None and seq == self._draft.seq:
@@ -66,12 +67,27 @@ class Reader:
             raise Missing(Needs(records=missing))
 
     def payload(self, value: Any) -> Any:
-        """The payload itself, where ``value`` may be a reference to it."""
+        """The payload itself, where ``value`` may be a reference to it. Raises PayloadTooLarge for one that is never loaded."""
+        found = self.part(value)
+        if type(found) is PayloadPart:
+            raise too_large(found, "this step")
+        return found
+
+    def part(self, value: Any) -> Any:
+        """As ``payload``; what is never loaded is a PayloadPart."""
         if not isinstance(value, PayloadRef):
+            self.has_parts = self.has_parts or type(value) is Assembled
             return value
+        if value.size_bytes > PAYLOAD_MAX_BYTES:
+            self.has_parts = True
+            return PayloadPart(value)
         if value.key not in self._known.payloads:
             raise Missing(Needs(payloads=frozenset((value,))))
-        return self._known.payloads[value.key]
+        found = self._known.payloads[value.key]
+        if not value.holes:
+            return found
+        self.has_parts = True
+        return filled(found, value.holes)
 
 
 def started_event(first: Readable) -> WorkflowStarted:

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from batuta_core.decider import lives
 from batuta_core.engine import child, gates
-from batuta_core.engine.dispatch import dispatch, open_commands
+from batuta_core.engine.dispatch import before_new_life, dispatch, open_commands
 from batuta_core.engine.fetch import JournalGap, broken_by, decide_with, spill
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.together import Together
-from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit, StartChild, StopChild, WriteSummary
+from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit, StartChild, StopChild, TellRevival, WriteSummary
 from batuta_core.model.error import BatutaError, RecordTooLarge, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
 from batuta_core.model.gate import GateId, GateMessage
@@ -38,6 +39,11 @@ def advance(ports: Ports, execution: ExecutionId, inbound: Sequence[Inbound], *,
 
     ``is_redelivered``: one of the messages was received before, so an earlier try may have died after its commit.
     """
+    if len(inbound) > 1 and any(child.may_begin_life(item) for item in inbound):
+        found = None
+        for item in inbound:  # a new life is decided alone: it looks back at records, and what is decided with it is in none yet
+            found = advance(ports, execution, [item], is_redelivered=is_redelivered)
+        return found
     events = [item for item in inbound if not isinstance(item, GuardFired)]
     was_refused = False
     is_first = any(isinstance(event, WorkflowStarted) for event in events)  # then a glance would see nothing
@@ -76,6 +82,7 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
         return None
     if decision.record is None or len(decision.record.events) < len(events):
         return None
+    before_new_life(ports, execution, glanced, decision.record)
     try:
         record, plain = spill(ports, execution, decision.record)
     except RecordTooLarge:
@@ -104,6 +111,7 @@ def _commit(
             if newest and again:
                 dispatch(ports, execution, newest, again)
             return newest
+        before_new_life(ports, execution, newest, decision.record)
         try:
             record, raw = spill(ports, execution, decision.record)
         except RecordTooLarge as error:
@@ -156,6 +164,8 @@ def _is_open(command: Command, newest: Record) -> bool:
             return command.ref in head.open and head.open[command.ref].place == command.place
         case StopChild():
             return command in head.stops
+        case TellRevival():
+            return command in lives.revival(head)
         case ArmTimer():
             return head.mark is not None and head.mark.timer == command.timer
         case ReturnPermit():
@@ -264,8 +274,8 @@ def advance_alone(ports: Ports, received: Incoming) -> bool:
         reason = f"the execution cannot be decided: {error!r}"
         try:
             broken = WorkflowBroken(op=received.message_id[:8], reason=reason)
-            # A start that cannot be decided makes the first record all the same, failed: somebody may wait for its end.
-            first = [message.event] if isinstance(message.event, WorkflowStarted) else []
+            # A start, or a stop in its stead, that cannot be decided makes the first record all the same: somebody may wait for its end.
+            first = [message.event] if child.is_beginning(message.event) else []
             advance(ports, execution, [*first, broken], is_redelivered=True)
         except Exception as worse:  # not even its end can be written now: the message waits, and stops no other
             ports.log.failed("execution_not_ended", worse, namespace=execution.namespace, workflow_id=execution.workflow_id)

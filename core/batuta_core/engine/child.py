@@ -16,15 +16,17 @@ from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import timers
-from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.external import handed_over
+from batuta_core.engine.fetch import graph_of, open_nodes, raw_of, read_payload, read_records, stored
 from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
-from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent
+from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent, TellRevival
 from batuta_core.model.error import WorkflowNotFound
-from batuta_core.model.event import ChildBegan, ChildEnded, Event, ParentTask, StoppedByParent, WorkflowStarted
+from batuta_core.model.event import ChildBegan, ChildEnded, ChildRevived, Event, ParentTask, StoppedByParent, WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import PayloadRef, assembled
 from batuta_core.model.record import Record
 
 
@@ -39,6 +41,8 @@ def send(ports: Ports, execution: ExecutionId, newest: Record, commands: Collect
                 outgoing.append(_stop(ports, execution, newest, command))
             case TellParent() if command in newest.head.last:
                 outgoing.extend(_tell(ports, execution, newest, command))
+            case TellRevival() if command in lives.revival(newest.head):
+                outgoing.extend(_tell_revival(ports, execution, newest))
     if outgoing:
         ports.queues.send(timers.inbox_queue(ports), outgoing)
 
@@ -53,8 +57,11 @@ def answer(ports: Ports, execution: ExecutionId, before: Record | None, newest: 
             outgoing.append(_message(ports, _other(execution, event.starter), began))
         elif isinstance(event, WorkflowStarted | StoppedByParent) and event.parent is not None:
             tell = lives.told_of(newest.head.last, lives.life_of(newest.head))
+            answers = list(_tell_revival(ports, execution, newest))  # a stop may be of an earlier life
             if tell is not None and not _is_just_taken_in(before, newest, event.op):
-                outgoing.extend(_tell(ports, execution, newest, tell))
+                answers.extend(_tell(ports, execution, newest, tell))
+            # What was told unasked may have been heard before the question: SQS must not take the answer for its repeat.
+            outgoing.extend(replace(told, dedup=ids.short_hash(told.text, event.op)) for told in answers)
     if outgoing:
         ports.queues.send(timers.inbox_queue(ports), outgoing)
 
@@ -75,12 +82,14 @@ def _message(ports: Ports, target: ExecutionId, event: Event) -> Outgoing:
 
 def with_payload(ports: Ports, target: ExecutionId, payload: Any, make: Callable[[Any], Event]) -> Outgoing:
     """A message for ``target``: the event that ``make`` makes of the payload, or of a reference where that is too large for a message."""
-    raw = dump_json(payload)
+    if isinstance(payload, PayloadRef):
+        return _message(ports, target, make(payload))
+    raw = raw_of(payload)
     if len(raw) <= RESULT_OUTPUT_MAX_BYTES:
         found = _message(ports, target, make(payload))
         if len(found.text) <= MESSAGE_MAX_BYTES // 4 or len(found.text.encode()) <= MESSAGE_MAX_BYTES:
             return found
-    return _message(ports, target, make(ports.payloads.put(target, raw)))
+    return _message(ports, target, make(stored(ports, target, payload, raw)))
 
 
 # --- the parent's side
@@ -121,14 +130,15 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         depth=about.depth + 1 if kind.runs_child else 0,
         starter=None if kind.runs_child else link,
     )
-    yield with_payload(ports, target, dict(request.input), lambda child_input: replace(event, input=child_input))
+    given = handed_over(ports, execution, target, assembled(dict(request.input)))
+    yield with_payload(ports, target, given, lambda child_input: replace(event, input=child_input))
 
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
     started = graph_of(ports, execution.namespace, command.definition)
     link = ParentTask(execution.workflow_id, *command.place)
     event = StoppedByParent(
-        op=f"stop-{command.life}-{_named(link)}",
+        op=f"stop-{command.life}-{_named(link)}-{newest.seq}",
         parent=link,
         definition=command.definition,
         name=started.name,
@@ -153,10 +163,20 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     is_newest = newest.seq == command.record
     end = newest if is_newest else read_records(ports, execution, [command.record]).get(command.record, newest)  # or a tombstone
     reason = _reason(execution, end, graph, command.status)
-    event = ChildEnded(place=parent.place, status=command.status, life=command.life, reason=reason)
-    output = {key: value for key, value in _output(ports, execution, end).items() if key != FAILURE_WORKFLOW_KEY}
-    output[CHILD_ID] = execution.workflow_id
-    yield with_payload(ports, target, output, lambda told: replace(event, output=told))
+    event = ChildEnded(place=parent.place, status=command.status, life=command.life, seen=command.seen, reason=reason)
+    output = _output(ports, execution, target, end)
+    if not isinstance(output, PayloadRef):  # else it is too large for anything to be put in or taken out
+        output = {key: value for key, value in output.items() if key != FAILURE_WORKFLOW_KEY}
+        output[CHILD_ID] = execution.workflow_id
+    yield with_payload(ports, target, assembled(output), lambda told: replace(event, output=told))
+
+
+def _tell_revival(ports: Ports, execution: ExecutionId, newest: Record) -> Iterable[Outgoing]:
+    parent = newest.head.about.parent
+    if parent is None or not lives.revival(newest.head):
+        return
+    event = ChildRevived(place=parent.place, life=newest.head.life, definition=newest.head.definition, seen=newest.head.seen)
+    yield _message(ports, _other(execution, parent), event)
 
 
 def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowStatus) -> str | None:
@@ -166,10 +186,10 @@ def _reason(execution: ExecutionId, end: Record, graph: Graph, status: WorkflowS
     return f"Sub workflow {graph.name}.{graph.version}/{execution.workflow_id} failure reason: {shown}"
 
 
-def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]:
+def _output(ports: Ports, execution: ExecutionId, target: ExecutionId, end: Record) -> Any:
     """Empty when it is gone: a large one is deleted with a removed execution, two minutes after that has told its parent."""
     try:
-        return read_payload(ports, execution, end.output) or {}
+        return handed_over(ports, execution, target, end.output) or {}
     except WorkflowNotFound:
         return {}
 
@@ -177,6 +197,11 @@ def _output(ports: Ports, execution: ExecutionId, end: Record) -> dict[str, Any]
 def is_beginning(event: object) -> bool:
     """Whether a journal may begin with ``event``."""
     return isinstance(event, WorkflowStarted | StoppedByParent)
+
+
+def may_begin_life(event: object) -> bool:
+    """Whether an execution that has ended may run again by ``event``."""
+    return isinstance(event, ChildRevived) or (isinstance(event, ChildEnded) and event.life > 1)
 
 
 def in_time(events: Sequence[Event]) -> Sequence[Event]:

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import child, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
-from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
 from batuta_core.model import ids
 from batuta_core.model.command import (
@@ -33,7 +34,7 @@ from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.gate import TaskEntered, order_ms
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
 from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import Assembled, PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
 
 
@@ -43,7 +44,14 @@ def open_commands(head: Head) -> tuple[Command, ...]:
     children = [StartChild(place=task.place, ref=task.ref, definition=task.child) for task in head.open.values() if task.child]
     timer = [ArmTimer(timer=head.mark.timer, due_ms=head.mark.due_ms)] if head.mark else []
     last = head.last if head.last and head.status.is_terminal else (*head.last, WriteSummary())
-    return (*tasks, *children, *head.stops, *head.returned, *timer, *last)
+    return (*tasks, *children, *head.stops, *lives.revival(head), *head.returned, *timer, *last)
+
+
+def before_new_life(ports: Ports, execution: ExecutionId, newest: Record | None, record: Record) -> None:
+    """The failure workflow of a life that has ended is started before ``record`` begins the next: whoever ended it may have died before,
+    and it is told of the execution as it ended. The new head need not remember it."""
+    if newest is not None and record.head.life == record.seq:
+        dispatch(ports, execution, newest, [command for command in newest.head.last if isinstance(command, StartFailureWorkflow)])
 
 
 def _is_queued(task: OpenTask) -> bool:
@@ -179,7 +187,9 @@ def task_message(
     """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
     limits = node.timeouts
     task_input = task_input_in(scheduled, task.number, task.place)
-    if isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES:
+    if type(task_input) is Assembled:
+        task_input = PayloadRef("", len(raw_of(task_input)))  # the worker asks for it, and where the parts are
+    elif isinstance(task_input, PayloadRef) and task_input.size_bytes <= TASK_INPUT_MAX_BYTES and not task_input.holes:
         task_input = read_payload(ports, execution, task_input)
     return TaskMessage(
         execution=execution,

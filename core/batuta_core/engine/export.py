@@ -6,7 +6,7 @@ A server gives it in pages, since an answer ends at some 5 MB (``page``), and la
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batuta_core.engine.fetch import load_json, read_payload, with_slots
@@ -15,7 +15,7 @@ from batuta_core.engine.ports import Ports
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.model.error import ExecutionTooLarge, InvalidInput, NewerSchema
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record
 
 PAGE_MAX_BYTES = 2 * 1024 * 1024  # of records; their definitions come on top, and an answer of Lambda ends at 6 MB
@@ -55,8 +55,9 @@ class Export:
         payloads: dict[str, Any] = {}
 
         def gather(value: Any) -> Any:
-            if isinstance(value, PayloadRef) and value.key not in payloads:
-                payloads[value.key] = read(value)
+            is_loadable = isinstance(value, PayloadRef) and value.size_bytes <= PAYLOAD_MAX_BYTES  # a larger one is looked into by nobody
+            if is_loadable and value.key not in payloads:
+                payloads[value.key] = read(replace(value, holes=()))
             return value
 
         for record in records:

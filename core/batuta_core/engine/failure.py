@@ -15,7 +15,7 @@ from batuta_core.model.error import WorkflowNotFound
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.message import RESULT_OUTPUT_MAX_BYTES
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import Assembled, PayloadRef, without_parts
 from batuta_core.model.record import Record
 
 # Payloads of the failed execution that lie outside its records come along up to this size together; larger ones are named
@@ -49,7 +49,8 @@ def _started(
             if value.size_bytes > budget[0]:
                 return {"externalPayloadStoragePath": value.key}
             budget[0] -= value.size_bytes
-        return read_payload(ports, execution, value)
+        found = read_payload(ports, execution, value)
+        return without_parts(found, lambda part: {"externalPayloadStoragePath": part.ref.key}) if type(found) is Assembled else found
 
     shown = wire.workflow_json(failed, graph, resolve)
     shown["output"] = {key: value for key, value in shown["output"].items() if key != FAILURE_WORKFLOW_KEY}

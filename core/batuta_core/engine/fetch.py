@@ -29,7 +29,17 @@ from batuta_core.model.event import (
     WorkflowStarted,
 )
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
+from batuta_core.model.payload import (
+    INLINE_MAX_BYTES,
+    PAYLOAD_MAX_BYTES,
+    Assembled,
+    PayloadPart,
+    PayloadRef,
+    filled,
+    holes_of,
+    too_large,
+    without_parts,
+)
 from batuta_core.model.record import OpenTask, Record, pack
 
 # A decision asks for records, then for payloads in them, then perhaps for a definition; more rounds mean a bug.
@@ -120,14 +130,19 @@ def read_records(ports: Ports, execution: ExecutionId, seqs: Collection[int]) ->
 
 
 def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
-    """The payload itself, where ``value`` may be a reference to it."""
-    return load_json(ports.payloads.get(execution, value)) if isinstance(value, PayloadRef) else value
+    """The payload itself, where ``value`` may be a reference to it. Raises PayloadTooLarge for one that is never loaded."""
+    if not isinstance(value, PayloadRef):
+        return value
+    if value.size_bytes > PAYLOAD_MAX_BYTES:
+        raise too_large(PayloadPart(value), "the server")
+    found = load_json(ports.payloads.get(execution, value))
+    return filled(found, value.holes) if value.holes else found
 
 
 def _kept_payload(ports: Ports, execution: ExecutionId, ref: PayloadRef) -> Any:
     found = ports.cache.payloads.get(execution, ref)
     if found is None:
-        found = read_payload(ports, execution, ref)
+        found = load_json(ports.payloads.get(execution, ref))
         ports.cache.payloads.put(execution, ref, found)
     return found
 
@@ -238,7 +253,7 @@ def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -
     large: dict[bytes, None] = {}  # equal ones once, in their order
 
     def look(value: Any) -> Any:
-        if value is not None and not isinstance(value, PayloadRef) and len(raw := dump_json(value)) > limit:
+        if value is not None and not isinstance(value, PayloadRef) and len(raw := raw_of(value)) > limit:
             large[raw] = None
         return value
 
@@ -248,9 +263,26 @@ def _spilled(ports: Ports, execution: ExecutionId, record: Record, limit: int) -
     refs = {raw: ports.payloads.put(execution, raw) for raw in large}
 
     def slot(value: Any) -> Any:
-        return value if value is None or isinstance(value, PayloadRef) else refs.get(dump_json(value), value)
+        if value is None or isinstance(value, PayloadRef) or (ref := refs.get(raw_of(value))) is None:
+            return value
+        return holed(ref, value)
 
     return with_slots(record, slot) if refs else record
+
+
+def stored(ports: Ports, execution: ExecutionId, value: Any, raw: bytes) -> PayloadRef:
+    """A reference to ``value``, whose JSON without parts is ``raw``."""
+    return holed(ports.payloads.put(execution, raw), value)
+
+
+def holed(ref: PayloadRef, value: Any) -> PayloadRef:
+    """``ref`` to the JSON of ``value`` without its parts, with these."""
+    return replace(ref, holes=tuple(holes_of(value))) if type(value) is Assembled else ref
+
+
+def raw_of(value: Any) -> bytes:
+    """The JSON of a payload, without the parts of others in it."""
+    return dump_json(without_parts(value) if type(value) is Assembled else value)
 
 
 def with_slots(record: Record, slot: Callable[[Any], Any]) -> Record:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from batuta_core.decider.compile import Graph
-from batuta_core.decider.loop import compose
+from batuta_core.decider.loop import compose, drop_old_rounds
 from batuta_core.decider.view import fold_changes, started_event
 from batuta_core.model import ids
-from batuta_core.model.event import TaskUpdated, WorkflowRerun, WorkflowRestarted
+from batuta_core.model.error import ExecutionTooLarge
+from batuta_core.model.event import Revival, TaskUpdated, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
@@ -16,14 +17,25 @@ from batuta_core.model.record import Record
 _FAILED = (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
 
 
-def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph) -> WorkflowExecution:
-    """``records`` are all of the journal, in order; ``graph`` is what the newest runs. Payloads that are references stay references."""
+def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph, *, tasks_max: int = 2**31) -> WorkflowExecution:
+    """``records`` are all of the journal, in order; ``graph`` is what the newest runs. Payloads that are references stay references.
+    Raises ExecutionTooLarge for more than ``tasks_max`` tasks."""
+    room = tasks_max
     found: WorkflowExecution | None = None
     tasks: dict[int, TaskExecution] = {}
     for record in records:
         if found is None:
             found = begun(execution, record, graph)
         fold_tasks(tasks, record, execution, graph)
+        if record.head.life == record.seq and not any(isinstance(event, Revival) for event in record.events):
+            found.failed_refs.clear()  # a child lives again
+            found.failed_names.clear()
+        if len(tasks) > room:
+            drop_old_rounds(tasks, graph)
+            if len(tasks) > tasks_max:
+                text = f"execution {execution.workflow_id} has more than {tasks_max} tasks"
+                raise ExecutionTooLarge(text, workflow_id=execution.workflow_id)
+            room = len(tasks) + 1000
         has_ended = not found.status.is_terminal
         advance(found, record)
         if found.status.is_terminal and (has_ended or record.seq == 1):
@@ -106,9 +118,9 @@ def fold_tasks(tasks: dict[int, TaskExecution], record: Record, execution: Execu
     for event in record.events:
         if isinstance(event, TaskUpdated) and event.logs:
             task_id = ids.task_id(execution.workflow_id, *event.place)
-            for task in tasks.values():
-                if task.task_id == task_id:
-                    task.logs.extend(event.logs)
+            for number in {change.number for change in record.changes} & tasks.keys():  # what was told of a task changed it
+                if tasks[number].task_id == task_id:
+                    tasks[number].logs.extend(event.logs)
 
 
 def take_out(tasks: dict[int, TaskExecution], event: WorkflowRestarted | WorkflowRerun, execution: ExecutionId) -> None:

@@ -24,7 +24,7 @@ from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.decider.expression.text import java_text
 from batuta_core.decider.known import DefinitionName, Language, Script
 from batuta_core.decider.tasks.scripts import NO_PYTHON, PYTHON, VALUE_PARAM
-from batuta_core.engine import child, operate, revive, timers
+from batuta_core.engine import child, operate, operations, timers
 from batuta_core.engine.ports import ActionStatus, HandlerAction, Ports
 from batuta_core.model import ids
 from batuta_core.model.error import BatutaError, InvalidInput, ResourceMissing
@@ -278,7 +278,7 @@ def _terminate(ports: Ports, published: Published, note: HandlerAction, given: M
 
 def _update_variables(ports: Ports, published: Published, note: HandlerAction, given: Mapping[str, Any]) -> dict[str, Any]:
     execution, once = ExecutionId(note.namespace, note.workflow_id), operate.Once(_op(note), note.since)
-    revive.update_variables(ports, execution, given["variables"], is_appending=bool(given.get("appendArray")), once=once)
+    operations.update_variables(ports, execution, given["variables"], is_appending=bool(given.get("appendArray")), once=once)
     return {"workflowId": note.workflow_id, **_about(published)}
 
 

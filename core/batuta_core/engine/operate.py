@@ -12,7 +12,8 @@ from typing import Any
 
 from batuta_core.decider.view import scheduling_change
 from batuta_core.engine import timers
-from batuta_core.engine.dispatch import dispatch
+from batuta_core.engine.dispatch import before_new_life, dispatch
+from batuta_core.engine.external import taken_in
 from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
 from batuta_core.engine.ports import LogLine, Ports, Refused
 from batuta_core.model import ids
@@ -93,6 +94,7 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
             if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
                 raise
             return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
+        before_new_life(ports, execution, newest, record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
         if ports.clock.now_ms() - began_ms > timers.WRITER_LIFE_MS:
@@ -177,6 +179,7 @@ class TaskReport:
     logs: Sequence[Mapping[str, Any]] = ()
     is_merged: bool = False
     is_lease_extended: bool = False
+    external_output: str | None = None  # the path that it was uploaded to, in place of ``output``
 
 
 def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, report: TaskReport, once: Once | None = None) -> None:
@@ -185,6 +188,7 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
     execution = ExecutionId(namespace, workflow_id)
     key = ids.parse_task_id(task_id)
     op = once.op if once else ports.ids.op()
+    uploaded = _uploaded(ports, execution, key, report)
 
     def make(newest: Record) -> Event | None:
         if key is None or key.workflow_id != workflow_id:
@@ -193,9 +197,19 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
         if place is None:
             _require_scheduled(ports, execution, TaskPlace(key.record, key.nth), task_id)
             return None
-        return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report)
+        return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report, uploaded)
 
     operate(ports, execution, make, once)
+
+
+def _uploaded(ports: Ports, execution: ExecutionId, key: ids.TaskKey | None, report: TaskReport) -> Any:
+    """The output that was uploaded, as the execution keeps it; None where there is none, or nobody who wants it."""
+    if report.external_output is None or report.is_lease_extended:
+        return None
+    head = require_newest(ports, execution).head
+    if key is None or key.workflow_id != execution.workflow_id or _open_place(head, (key.record, key.nth)) is None:
+        return None  # what is said of it is said below
+    return taken_in(ports, execution, report.external_output, "the output")
 
 
 def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskReport, once: Once | None = None) -> str | None:
@@ -246,12 +260,12 @@ def add_log(ports: Ports, namespace: str, task_id: str, text: str) -> None:
     ports.logs.add(execution, LogLine(task_id, text, ports.clock.now_ms()), ports.ids.op())
 
 
-def _event(place: TaskPlace, op: str, report: TaskReport) -> TaskUpdated:
+def _event(place: TaskPlace, op: str, report: TaskReport, uploaded: Any = None) -> TaskUpdated:
     return TaskUpdated(
         place=place,
         status=report.status,
         op=op,
-        output=dict(report.output),
+        output=dict(report.output) if uploaded is None else uploaded,
         is_merged=report.is_merged,
         reason=report.reason,
         worker_id=report.worker_id,

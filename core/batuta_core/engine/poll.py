@@ -16,10 +16,11 @@ from typing import Any
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
 from batuta_core.engine import operate, timers, wire
-from batuta_core.engine.fetch import graph_of, open_nodes, read_payload, read_records
+from batuta_core.engine.fetch import graph_of, open_nodes, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
+from batuta_core.engine.resolver import Resolver
 from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
 from batuta_core.model.ids import short_hash
@@ -143,4 +144,4 @@ def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask)
     workflow.correlation_id = newest.head.about.correlation_id
     task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
     node = open_nodes(ports, execution, newest, graph, [held])[held.ref]
-    return wire.task_json(task, workflow, node, lambda value: read_payload(ports, execution, value))
+    return wire.task_json(task, workflow, node, Resolver(ports, execution))

@@ -194,6 +194,27 @@ class Payloads(Protocol):
     def purge(self, execution: ExecutionId) -> None:
         """Deletes all payloads of the execution. Repeats do nothing more."""
 
+    def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
+        """Gives ``target`` the payload under the same reference, without reading it. Raises WorkflowNotFound when it is gone."""
+
+    def url(self, path: str, *, is_write: bool) -> str:
+        """Where whoever has the URL may read the object at ``path``, or write it, for some minutes."""
+
+    def peek(self, path: str) -> Uploaded | None:
+        """What was written to such a URL."""
+
+    def adopt(self, path: str, version: str, execution: ExecutionId, ref: PayloadRef) -> bool:
+        """Gives the execution a copy of that version as ``ref``. False when another was written since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """``beginning``: its first bytes; ``version`` tells one content from another."""
+
+    size_bytes: int
+    version: str
+    beginning: bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:

@@ -7,28 +7,30 @@ from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph
-from batuta_core.decider.loop import compose
-from batuta_core.engine import operate, wire
-from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
+from batuta_core.decider.loop import forgets_rounds
+from batuta_core.engine import operate, pages, wire
+from batuta_core.engine.fetch import dump_json, graph_of, read_records
 from batuta_core.engine.fold import advance, begun, fold, fold_tasks
 from batuta_core.engine.ports import LogLine, Ports
+from batuta_core.engine.resolver import Resolver
 from batuta_core.model import ids
 from batuta_core.model.error import ExecutionTooLarge, TaskNotFound, WorkflowNotFound
 from batuta_core.model.execution import TaskExecution, WorkflowExecution
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Head, Record
 
 ANSWER_MAX_BYTES = 5 * 1024 * 1024  # Lambda's answer ends at 6 MB (quota "invocation payload"), JSON escapes included
+WHOLE_TASKS_MAX = ANSWER_MAX_BYTES // 700  # a task of no input and no output takes 900 bytes and more
+EXTERNAL_MIN_BYTES = 256 * 1024  # payloads above it lie outside of an answer to a client that asks for that, as our own does
 LOG_LINES_MAX = 10  # Conductor's taskExecLogSizeLimit
 
 
-class _Budget:
-    """Resolves payloads and stops before an answer gets too large to be sent."""
+class _Budget(Resolver):
+    """Stops before an answer gets too large to be sent."""
 
-    def __init__(self, ports: Ports, execution: ExecutionId) -> None:
-        self._ports = ports
-        self._execution = execution
+    def __init__(self, ports: Ports, execution: ExecutionId, inline_max: int = PAYLOAD_MAX_BYTES) -> None:
+        super().__init__(ports, execution, inline_max)
         self._left = ANSWER_MAX_BYTES
 
     def take(self, size_bytes: int) -> None:
@@ -39,17 +41,20 @@ class _Budget:
             )
 
     def __call__(self, value: Any) -> Any:
-        if isinstance(value, PayloadRef):
+        if type(value) is pages.Away:
+            value = pages.payload_in(self._ports, self._execution, value)
+        if isinstance(value, PayloadRef) and value.size_bytes <= self._inline_max:
             self.take(value.size_bytes)
-        return read_payload(self._ports, self._execution, value)
+        return super().__call__(value)
 
 
-def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = True) -> dict[str, Any]:
-    """The execution in Conductor's JSON. Raises WorkflowNotFound, or ExecutionTooLarge when it cannot be answered whole."""
+def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = True, is_external: bool = False) -> dict[str, Any]:
+    """The execution in Conductor's JSON. Raises WorkflowNotFound, or ExecutionTooLarge when it cannot be answered whole.
+    ``is_external``: the client fetches large payloads by itself."""
     newest = operate.require_newest(ports, execution)
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    budget = _Budget(ports, execution)
-    found = _whole(ports, execution, graph, budget) if has_tasks else without_tasks(ports, execution, newest, graph)
+    budget = _budget(ports, execution, is_external)
+    found = _whole(ports, execution, newest, graph, budget) if has_tasks else without_tasks(ports, execution, newest, graph)
     body = wire.workflow_json(found, graph, budget)
     size = len(dump_json(body))
     if size > ANSWER_MAX_BYTES:
@@ -57,7 +62,15 @@ def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = Tru
     return body
 
 
-def _whole(ports: Ports, execution: ExecutionId, graph: Graph, budget: _Budget) -> WorkflowExecution:
+def _budget(ports: Ports, execution: ExecutionId, is_external: bool) -> _Budget:
+    return _Budget(ports, execution, EXTERNAL_MIN_BYTES if is_external else PAYLOAD_MAX_BYTES)
+
+
+def _whole(ports: Ports, execution: ExecutionId, newest: Record, graph: Graph, budget: _Budget) -> WorkflowExecution:
+    head = newest.head
+    if head.task_count > WHOLE_TASKS_MAX and not head.life and not forgets_rounds(graph):  # without reading any of it
+        raise ExecutionTooLarge(f"execution {execution.workflow_id} has {head.task_count} tasks", workflow_id=execution.workflow_id)
+
     def measured() -> Iterator[Record]:
         for record in ports.journal.scan(execution):
             budget_of_records.take(sum(_rough_size(change.input) + _rough_size(change.output) for change in record.changes))
@@ -65,7 +78,7 @@ def _whole(ports: Ports, execution: ExecutionId, graph: Graph, budget: _Budget) 
 
     budget_of_records = _Budget(ports, execution)  # journals of more than that are refused before they fill the memory
     try:
-        return fold(execution, measured(), graph)
+        return fold(execution, measured(), graph, tasks_max=WHOLE_TASKS_MAX)
     except ValueError as error:
         raise operate.not_found(execution.workflow_id) from error
 
@@ -106,34 +119,31 @@ def status_json(ports: Ports, execution: ExecutionId, *, has_output: bool, has_v
     return wire.status_json(found, _Budget(ports, execution), has_output=has_output, has_variables=has_variables)
 
 
-def task_page(ports: Ports, execution: ExecutionId, start: int, count: int, statuses: Collection[str]) -> dict[str, Any]:
+def task_page(
+    ports: Ports, execution: ExecutionId, start: int, count: int, statuses: Collection[str], *, is_external: bool = False
+) -> dict[str, Any]:
     """Conductor's SearchResult of tasks: those of ``statuses`` (none: all), in the order of scheduling."""
     newest = operate.require_newest(ports, execution)
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    workflow: WorkflowExecution | None = None
-    tasks: dict[int, TaskExecution] = {}
-    for record in ports.journal.scan(execution):
-        workflow = workflow or begun(execution, record, graph)
-        fold_tasks(tasks, record, execution, graph)
-    if workflow is None:
+    first = read_records(ports, execution, [1]).get(1)
+    found = pages.tasks_at(ports, execution, newest, graph, start, count, statuses) if first else None
+    if first is None or found is None:
         raise operate.not_found(execution.workflow_id)
-    compose(tasks, graph)
-    wanted = {status.upper() for status in statuses}
-    chosen = [tasks[number] for number in sorted(tasks) if not wanted or tasks[number].status.value in wanted]
+    workflow = begun(execution, first, graph)
     budget = _Budget(ports, execution)
     page: list[dict[str, Any]] = []
-    nodes = wire.Nodes(graph, tasks.values(), budget)
-    for task in chosen[start : start + count]:
-        shown = wire.task_json(task, workflow, nodes.of(task), _Budget(ports, execution))
+    nodes = wire.Nodes(graph, found.others, budget)
+    for task in found.shown:
+        shown = wire.task_json(task, workflow, nodes.of(task), _budget(ports, execution, is_external))
         budget.take(len(dump_json(shown)))
         page.append(shown)
-    return {"totalHits": len(chosen), "results": page}
+    return {"totalHits": found.total, "results": page}
 
 
-def task_json(ports: Ports, namespace: str, task_id: str) -> dict[str, Any]:
+def task_json(ports: Ports, namespace: str, task_id: str, *, is_external: bool = False) -> dict[str, Any]:
     """One task by its id alone; raises TaskNotFound."""
     execution, workflow, task, graph = _find_task(ports, namespace, task_id)
-    budget = _Budget(ports, execution)
+    budget = _budget(ports, execution, is_external)
     return wire.task_json(task, workflow, wire.Nodes(graph, workflow.tasks, budget).of(task), budget)
 
 
@@ -177,7 +187,6 @@ def _find_task(ports: Ports, namespace: str, task_id: str) -> tuple[ExecutionId,
 
 
 def _fold_known_tasks(tasks: dict[int, TaskExecution], record: Record, execution: ExecutionId, graph: Graph) -> None:
-    """As ``fold_tasks``, from the middle of a journal: changes to tasks that were scheduled before are passed over."""
-    known = {change.number for change in record.changes if change.is_new} | tasks.keys()
-    changes = tuple(change for change in record.changes if change.number in known)
+    """As ``fold_tasks``, of the tasks of the first record that comes only: that of a task and of the fork that made it."""
+    changes = record.changes if not tasks else tuple(change for change in record.changes if change.number in tasks)
     fold_tasks(tasks, replace(record, changes=changes), execution, graph)

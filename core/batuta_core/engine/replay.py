@@ -18,12 +18,13 @@ from batuta_core.decider.known import DefinitionName, FoundDefinition, Known, No
 from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.starting import StartingTask, Unreadable
+from batuta_core.decider.tasks.task_type import TaskType
 from batuta_core.engine.export import Export
 from batuta_core.engine.fetch import with_slots
 from batuta_core.engine.ports import NoScripts, Scripts
 from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
-from batuta_core.model.payload import PayloadRef
+from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef, filled
 from batuta_core.model.record import Record
 
 _ABSENT = object()
@@ -81,7 +82,14 @@ def replay(exported: Export, scripts: Scripts | None = None, *, break_at: int = 
 
 def _whole(exported: Export, record: Record) -> Record:
     """With the payloads in it, as the decider made it: which of them lie outside is not its doing."""
-    return with_slots(record, lambda value: exported.payloads[value.key] if isinstance(value, PayloadRef) else value)
+
+    def slot(value: Any) -> Any:
+        if not isinstance(value, PayloadRef) or value.size_bytes > PAYLOAD_MAX_BYTES:  # the latter stays what it is, in the decider, too
+            return value
+        found = exported.payloads[value.key]
+        return filled(found, value.holes) if value.holes else found
+
+    return with_slots(record, slot)
 
 
 def _again(
@@ -126,11 +134,14 @@ def _definition(graph: Graph, records: Mapping[int, Record], expected: Record, w
 def _refusal(graph: Graph, records: Mapping[int, Record], expected: Record, wanted: Wanted) -> str | None:
     """Why the task that asked for ``wanted`` failed in that record; None when no task asked."""
     refused = {change.number: change.fields["reason"] for change in expected.changes if change.fields.get("reason")}
+    kinds: dict[int, TaskType] = {}
     for record in records.values():
         for change in record.changes:
-            if change.is_new and change.number in refused:
+            if change.number in refused and change.is_new:
                 node = graph.nodes.get(change.fields["ref"])
-                kind = node.type if node else task_type(change.fields["task_type"])
+                kinds[change.number] = node.type if node else task_type(change.fields["task_type"])
+            if change.number in kinds and change.input is not None:  # it was scheduled, or a rerun made it begin anew
+                kind = kinds[change.number]
                 try:
                     if isinstance(kind, StartingTask) and kind.request(change.input).wanted == wanted:
                         return str(refused[change.number])

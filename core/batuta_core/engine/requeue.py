@@ -55,7 +55,7 @@ def requeue(ports: Ports, namespace: str, task_type: str) -> int:
     return count
 
 
-def revive(ports: Ports, execution: ExecutionId) -> bool:
+def send_again(ports: Ports, execution: ExecutionId) -> bool:
     """Sends again whatever the execution relies on, timers included, and makes the queues that it needs: for one whose messages are gone
     with their queues, as when a stage was destroyed and came back to its retained tables. Returns whether there is such an execution.
 

@@ -11,6 +11,7 @@ from batuta_core.decider.known import DefinitionName
 from batuta_core.engine import timers
 from batuta_core.engine.catalog import JavascriptCheck, check_workflow, freeze, make_queues, require_runnable, worker_types
 from batuta_core.engine.dispatch import dispatch
+from batuta_core.engine.external import taken_in
 from batuta_core.engine.fetch import decide_with, dump_json, spill
 from batuta_core.engine.ports import Ports, Refused
 from batuta_core.model import ids
@@ -40,6 +41,7 @@ class StartRequest:
     name: str
     version: int | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
+    external_input: str | None = None  # the path that it was uploaded to, in place of ``input``
     definition: Any = None
     correlation_id: str | None = None
     request_id: str | None = None
@@ -63,7 +65,7 @@ def start(request: StartRequest, ports: Ports, is_javascript: JavascriptCheck) -
         definition=content_hash,
         name=name,
         version=version,
-        input=dict(request.input),
+        input=_input(request, workflow_id, ports),
         correlation_id=request.correlation_id,
         request_id=request.request_id,
         idempotency_key=request.idempotency_key,
@@ -74,6 +76,12 @@ def start(request: StartRequest, ports: Ports, is_javascript: JavascriptCheck) -
     )
     is_begun = _begin(ExecutionId(request.namespace, workflow_id), event, ports)
     return workflow_id if is_begun else _existing(request, workflow_id)
+
+
+def _input(request: StartRequest, workflow_id: str, ports: Ports) -> Any:
+    if request.external_input is None:
+        return dict(request.input)
+    return taken_in(ports, ExecutionId(request.namespace, workflow_id), request.external_input, "the input")
 
 
 def _new_id(request: StartRequest, name: str, ports: Ports) -> tuple[str, Record | None]:

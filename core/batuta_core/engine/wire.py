@@ -8,12 +8,17 @@ from typing import Any, NamedTuple
 
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.forked import forked_tasks, named
-from batuta_core.decider.loop import resolved
+from batuta_core.decider.loop import JoinOutput, LoopOutput, resolved
+from batuta_core.engine.external import path_of
 from batuta_core.engine.ports import Summary
 from batuta_core.model.definition import read_workflow_task
 from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.payload import Assembled, PayloadPart, assembled, holes_of, without_parts
 
-Resolve = Callable[[Any], Any]  # a payload or its reference -> the payload
+Resolve = Callable[[Any], Any]  # a payload or its reference -> the payload; a PayloadPart where it is too large for an answer
+
+EXTERNAL_FIELDS = tuple(f"external{kind}Payload{what}" for kind in ("Input", "Output") for what in ("StoragePath", "Parts"))
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -59,12 +64,14 @@ def _bare(ref: str, task: TaskExecution) -> Mapping[str, Any]:
 def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, resolve: Resolve) -> dict[str, Any]:
     """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
     is_worker = node.type.is_worker
+    execution = ExecutionId(workflow.namespace, workflow.workflow_id)
     output = resolved(task.output, resolve)
+    if isinstance(task.output, LoopOutput | JoinOutput):
+        output = assembled(output)
     waited_from = task.scheduled_ms + (task.start_delay_s + task.callback_after_s) * 1000
     return {
         "taskType": task.task_type,
         "status": task.status.value,
-        "inputData": resolve(task.input) or {},
         "referenceTaskName": task.ref,
         "retryCount": task.attempt - 1,
         "seq": task.number,
@@ -84,7 +91,6 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
         "workflowType": workflow.name,
         "taskId": task.task_id,
         "callbackAfterSeconds": task.callback_after_s,
-        "outputData": output,
         "workflowTask": node.task,
         "rateLimitPerFrequency": 0,
         "rateLimitFrequencyInSeconds": 1,
@@ -94,6 +100,8 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
         "subworkflowChanged": False,
         "executionMetadata": {},
         "queueWaitTime": max(task.started_ms - waited_from, 0) if task.started_ms else 0,
+        **payload_json(execution, "inputData", "Input", resolve(task.input)),
+        **payload_json(execution, "outputData", "Output", output),
         **_present(
             correlationId=workflow.correlation_id,
             reasonForIncompletion=task.reason,
@@ -106,14 +114,34 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
     }
 
 
-def _child_id(output: Mapping[str, Any]) -> str | None:
-    found = output.get("subWorkflowId")
+def payload_json(execution: ExecutionId, name: str, kind: str, value: Any) -> dict[str, Any]:
+    """A payload under its name, and where the client finds what is too large to be in an answer: all of it, as Conductor says it, or
+    values in it. The list of those is not in the payload itself, so that no user's data can be mistaken for it."""
+    if type(value) is PayloadPart:
+        return {name: {}, f"external{kind}PayloadStoragePath": path_of(execution, value.ref)}
+    if type(value) is not Assembled:
+        return {name: value or {}}
+    parts = [{"at": list(hole.at), **_part_json(execution, hole.part)} for hole in holes_of(value)]
+    return {name: without_parts(value, lambda part: _part_json(execution, part)), f"external{kind}PayloadParts": parts}
+
+
+def _part_json(execution: ExecutionId, part: PayloadPart) -> dict[str, Any]:
+    return {
+        "externalPayloadStoragePath": path_of(execution, part.ref),
+        "keys": list(part.keys),
+        "payloadSizeBytes": part.ref.size_bytes,
+    }
+
+
+def _child_id(output: Any) -> str | None:
+    found = output.get("subWorkflowId") if isinstance(output, Mapping) else None
     return found if isinstance(found, str) else None
 
 
 def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
     """The whole execution, with the tasks that ``workflow`` holds."""
     nodes = Nodes(graph, workflow.tasks, resolve)
+    execution = ExecutionId(workflow.namespace, workflow.workflow_id)
     return {
         "workflowId": workflow.workflow_id,
         "workflowName": workflow.name,
@@ -125,8 +153,8 @@ def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -
         "endTime": workflow.ended_ms,
         "lastRetriedTime": workflow.last_retried_ms,
         "tasks": [task_json(task, workflow, nodes.of(task), resolve) for task in workflow.tasks],
-        "input": resolve(workflow.input) or {},
-        "output": resolve(workflow.output) or {},
+        **payload_json(execution, "input", "Input", resolve(workflow.input)),
+        **payload_json(execution, "output", "Output", resolve(workflow.output)),
         "variables": resolve(workflow.variables) or {},
         "taskToDomain": dict(workflow.task_to_domain),
         "failedReferenceTaskNames": workflow.failed_refs,
@@ -153,7 +181,8 @@ def status_json(workflow: WorkflowExecution, resolve: Resolve, *, has_output: bo
     found: dict[str, Any] = {"workflowId": workflow.workflow_id, "status": workflow.status.value}
     found.update(_present(correlationId=workflow.correlation_id))
     if has_output:
-        found["output"] = resolve(workflow.output) or {}
+        execution = ExecutionId(workflow.namespace, workflow.workflow_id)
+        found.update(payload_json(execution, "output", "Output", resolve(workflow.output)))
     if has_variables:
         found["variables"] = resolve(workflow.variables) or {}
     return found
@@ -163,6 +192,7 @@ _RUN = (
     "workflowId",
     "correlationId",
     "input",
+    *EXTERNAL_FIELDS,
     "output",
     "priority",
     "variables",

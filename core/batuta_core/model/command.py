@@ -110,21 +110,38 @@ class StopChild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellParent:
-    """Tell the task that this execution runs for how this life ended: as ``record`` says."""
+    """Tell the task that this execution runs for how this life ended: as ``record`` says. ``seen``: as of ``ChildRevived``."""
 
     status: WorkflowStatus
     record: int
     life: int = 1
+    seen: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"c": "tell", "s": self.status.value, "rec": self.record}
         if self.life != 1:
             out["life"] = self.life
+        if self.seen:
+            out["seen"] = list(self.seen)
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TellParent:
-        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1))
+        return cls(status=WorkflowStatus(data["s"]), record=data["rec"], life=data.get("life", 1), seen=tuple(data.get("seen", ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellRevival:
+    """Tell the task that this execution runs for of its present life. Open for as long as that lasts."""
+
+    life: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"c": "revival", "life": self.life}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TellRevival:
+        return cls(life=data["life"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +201,7 @@ class Purge:
         return cls()
 
 
-ChildCommand = StartChild | StopChild | TellParent
+ChildCommand = StartChild | StopChild | TellParent | TellRevival
 Command = EnqueueTask | ArmTimer | ChildCommand | StartFailureWorkflow | ReturnPermit | WriteSummary | Purge
 
 _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
@@ -193,6 +210,7 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
     "child": StartChild.from_dict,
     "stop": StopChild.from_dict,
     "tell": TellParent.from_dict,
+    "revival": TellRevival.from_dict,
     "failure": StartFailureWorkflow.from_dict,
     "permit": ReturnPermit.from_dict,
     "summary": WriteSummary.from_dict,

@@ -405,11 +405,13 @@ class ChildBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildEnded:
-    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it."""
+    """A life of the child that runs for a task has ended. ``life`` is the child's record that began it. ``seen``: as of
+    ``ChildRevived``."""
 
     place: TaskPlace
     status: WorkflowStatus
     life: int = 1
+    seen: tuple[int, ...] = ()
     output: Any = None  # the task's, the child's id included
     reason: str | None = None
 
@@ -417,6 +419,8 @@ class ChildEnded:
         out: dict[str, Any] = {"e": "child_ended", "task": self.place.to_list(), "s": self.status.value}
         if self.life != 1:
             out["life"] = self.life
+        if self.seen:
+            out["seen"] = list(self.seen)
         if self.output is not None:
             put_slot(out, "out", self.output)
         if self.reason is not None:
@@ -429,9 +433,31 @@ class ChildEnded:
             place=TaskPlace(*data["task"]),
             status=WorkflowStatus(data["s"]),
             life=data.get("life", 1),
+            seen=tuple(data.get("seen", ())),
             output=get_slot(data, "out"),
             reason=data.get("why"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRevived:
+    """A user has begun another life of the child that ran for a task. ``seen``: where its ended parent stood when that was asked for, then
+    the parent's own parent and so on, each by its newest record."""
+
+    place: TaskPlace
+    life: int
+    definition: str  # content hash of what it runs now
+    seen: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"e": "child_revived", "task": self.place.to_list(), "life": self.life, "def": self.definition}
+        if self.seen:
+            out["seen"] = list(self.seen)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ChildRevived:
+        return cls(place=TaskPlace(*data["task"]), life=data["life"], definition=data["def"], seen=tuple(data.get("seen", ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -513,40 +539,43 @@ class WorkflowResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowRetried:
-    """An ended execution gives the tasks whose last attempt ended badly another one."""
+    """An ended execution gives the tasks whose last attempt ended badly another one. ``seen``: as of ``ChildRevived``."""
 
     op: str
+    seen: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "retried", "op": self.op}
+        return {"e": "retried", "op": self.op, **({"seen": list(self.seen)} if self.seen else {})}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRetried:
-        return cls(op=data["op"])
+        return cls(op=data["op"], seen=tuple(data.get("seen", ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowRestarted:
     """An ended execution begins again from the first task, as if there had been none; ``definition`` is the content hash of
-    what it runs from now on."""
+    what it runs from now on. ``seen``: as of ``ChildRevived``."""
 
     op: str
     definition: str
+    seen: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"e": "restarted", "op": self.op, "def": self.definition}
+        return {"e": "restarted", "op": self.op, "def": self.definition, **({"seen": list(self.seen)} if self.seen else {})}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRestarted:
-        return cls(op=data["op"], definition=data["def"])
+        return cls(op=data["op"], definition=data["def"], seen=tuple(data.get("seen", ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowRerun:
     """An ended execution runs again from the task at ``place``, which keeps its id; None: from the first task. What is None is
-    left as it is."""
+    left as it is. ``seen``: as of ``ChildRevived``."""
 
     op: str
+    seen: tuple[int, ...] = ()
     place: TaskPlace | None = None
     task_input: Any = None
     input: Any = None
@@ -554,6 +583,8 @@ class WorkflowRerun:
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "rerun", "op": self.op}
+        if self.seen:
+            out["seen"] = list(self.seen)
         if self.place is not None:
             out["task"] = self.place.to_list()
         if self.task_input is not None:
@@ -568,6 +599,7 @@ class WorkflowRerun:
     def from_dict(cls, data: Mapping[str, Any]) -> WorkflowRerun:
         return cls(
             op=data["op"],
+            seen=tuple(data.get("seen", ())),
             place=TaskPlace(*data["task"]) if "task" in data else None,
             task_input=get_slot(data, "tin"),
             input=get_slot(data, "in"),
@@ -624,7 +656,7 @@ class CallbacksReset:
 Revival = WorkflowRetried | WorkflowRestarted | WorkflowRerun
 Operation = Revival | WorkflowPaused | WorkflowResumed | TaskSkipped | VariablesUpdated | CallbacksReset
 TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade
-ChildEvent = ChildBegan | ChildEnded
+ChildEvent = ChildBegan | ChildEnded | ChildRevived
 Event = (
     WorkflowStarted
     | TaskEvent
@@ -649,6 +681,7 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "timer_fired": TimerFired.from_dict,
     "child_began": ChildBegan.from_dict,
     "child_ended": ChildEnded.from_dict,
+    "child_revived": ChildRevived.from_dict,
     "stopped": StoppedByParent.from_dict,
     "terminated": WorkflowTerminated.from_dict,
     "removed": WorkflowRemoved.from_dict,

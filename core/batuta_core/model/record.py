@@ -313,6 +313,7 @@ class Head:
     has_forked: bool = False  # a dynamic fork has run: the next one names its branches otherwise
     input_record: int = 0  # the record of the rerun that brought another input; 0: the first record has it
     life: int = 0  # the record that began the present run: a retry, restart or rerun; 0: the first record did
+    seen: tuple[int, ...] = ()  # a child's: as of ``ChildRevived``, for the present life
     skipped: Mapping[str, Ended] = field(default_factory=dict)  # tasks that the flow steps over, by reference name
     passed: tuple[str, ...] = ()  # what follows a task that was retried after the flow had gone on without it
     todo: tuple[Begin, ...] = ()  # where the flow goes on: after a pause, after a retry, or at once, since a decision had run its scripts
@@ -342,6 +343,7 @@ class Head:
             ("last", [command.to_dict() for command in self.last]),
             ("inrec", self.input_record),
             ("life", self.life),
+            ("seen", list(self.seen)),
             ("skip", {ref: place.to_list() for ref, place in self.skipped.items()}),
             ("passed", list(self.passed)),
             ("todo", [begin.to_list() for begin in self.todo]),
@@ -386,6 +388,7 @@ class Head:
             tolerated=tuple(Tolerated(*item) for item in get("tol", ())),
             last=tuple(command_from_dict(item) for item in get("last", ())),
             life=get("life", 0),
+            seen=tuple(get("seen", ())),
             stops=tuple(StopChild.from_dict(item) for item in get("stops", ())),
             stops_ms=get("ts", 0),
             guards=_pair(get("guards", (0, 0))),

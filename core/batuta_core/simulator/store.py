@@ -20,6 +20,7 @@ from batuta_core.engine.ports import (
     Summary,
     SummaryPage,
     SummaryQuery,
+    Uploaded,
 )
 from batuta_core.model import ids
 from batuta_core.model.error import DefinitionExists, WorkflowNotFound
@@ -80,6 +81,7 @@ class SimulatedJournal:
 class SimulatedPayloads:
     def __init__(self) -> None:
         self.objects: dict[tuple[ExecutionId, str], bytes] = {}
+        self.uploads: dict[str, bytes] = {}
 
     def put(self, execution: ExecutionId, raw: bytes) -> PayloadRef:
         key = ids.short_hash(raw)
@@ -94,6 +96,40 @@ class SimulatedPayloads:
     def purge(self, execution: ExecutionId) -> None:
         for key in [key for key in self.objects if key[0] == execution]:
             del self.objects[key]
+
+    def copy(self, source: ExecutionId, ref: PayloadRef, target: ExecutionId) -> None:
+        if (source, ref.key) not in self.objects:
+            raise WorkflowNotFound(f"payload {ref.key} of {source} is gone")
+        self.objects[target, ref.key] = self.objects[source, ref.key]
+
+    def url(self, path: str, *, is_write: bool) -> str:
+        return f"memory:///{path}?{'write' if is_write else 'read'}"
+
+    def peek(self, path: str) -> Uploaded | None:
+        raw = self.uploads.get(path)
+        return None if raw is None else Uploaded(len(raw), ids.short_hash(raw), raw[:32])
+
+    def adopt(self, path: str, version: str, execution: ExecutionId, ref: PayloadRef) -> bool:
+        raw = self.uploads.get(path)
+        if raw is None or ids.short_hash(raw) != version:
+            return False
+        self.objects[execution, ref.key] = raw
+        return True
+
+    # --- what whoever has a URL does
+
+    def upload(self, url: str, raw: bytes) -> None:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        if right != "write":
+            raise ValueError(f"{url} is not for writing")
+        self.uploads[path] = raw
+
+    def download(self, url: str) -> bytes:
+        path, _, right = url.removeprefix("memory:///").partition("?")
+        namespace, workflow_id, key = path.split("/")
+        if right != "read":
+            raise ValueError(f"{url} is not for reading")
+        return self.objects[ExecutionId(namespace, workflow_id), key]
 
 
 class SimulatedSummaries:

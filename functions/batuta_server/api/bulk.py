@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import operate, query, revive
+from batuta_core.engine import operate, operations, query
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, ExecutionTooLarge, InvalidInput, Problem, Unavailable
 from batuta_core.model.names import ExecutionId
@@ -24,20 +24,20 @@ Operation = Callable[[ExecutionId], Any]  # what it gives goes into the answer; 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/bulk/pause", "PUT")
     def pause() -> Response[str]:
-        return _each(ports, "pauseWorkflow", lambda execution: revive.pause(ports, execution))
+        return _each(ports, "pauseWorkflow", lambda execution: operations.pause(ports, execution))
 
     @app.route("/api/workflow/bulk/resume", "PUT")
     def resume() -> Response[str]:
-        return _each(ports, "resumeWorkflow", lambda execution: revive.resume(ports, execution))
+        return _each(ports, "resumeWorkflow", lambda execution: operations.resume(ports, execution))
 
     @app.route("/api/workflow/bulk/restart", "POST")
     def restart() -> Response[str]:
         is_latest = current().flag("useLatestDefinitions")
-        return _each(ports, "restart", lambda execution: revive.restart(ports, execution, is_latest=is_latest))
+        return _each(ports, "restart", lambda execution: operations.restart(ports, execution, is_latest=is_latest))
 
     @app.route("/api/workflow/bulk/retry", "POST")
     def retry() -> Response[str]:
-        return _each(ports, "retry", lambda execution: revive.retry(ports, execution))
+        return _each(ports, "retry", lambda execution: operations.retry(ports, execution))
 
     @app.route("/api/workflow/bulk/terminate", "POST")
     def terminate() -> Response[str]:

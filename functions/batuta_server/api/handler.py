@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, RouteNotFound
-from batuta_server.api import bulk, events, journal, metadata, operations, searches, tasks, workflow_tests, workflows
+from batuta_server.api import bulk, events, external, journal, metadata, operations, searches, tasks, workflow_tests, workflows
 from batuta_server.api.request import current, empty_response, enter, json_response, leave, noted, text_response
 from batuta_server.api.resolver import Resolver
 
@@ -66,6 +66,7 @@ def _answer(
 def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
     app = Resolver()
     metadata.add_routes(app, ports)
+    external.add_routes(app, ports)  # before those whose paths hold any name in that place
     workflow_tests.add_routes(app, ports)
     workflows.add_routes(app, ports)
     searches.add_routes(app, ports)

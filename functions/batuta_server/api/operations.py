@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import revive
+from batuta_core.engine import operations
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.names import ExecutionId
@@ -16,28 +16,28 @@ from batuta_server.api.schema import RerunBody, read_body
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/<workflow_id>/pause", "PUT")
     def pause(workflow_id: str) -> Response[str]:
-        revive.pause(ports, _execution(workflow_id))
+        operations.pause(ports, _execution(workflow_id))
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>/resume", "PUT")
     def resume(workflow_id: str) -> Response[str]:
-        revive.resume(ports, _execution(workflow_id))
+        operations.resume(ports, _execution(workflow_id))
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>/retry", "POST")
     def retry(workflow_id: str) -> Response[str]:
-        revive.retry(ports, _execution(workflow_id))
+        operations.retry(ports, _execution(workflow_id), is_deep=current().flag("resumeSubworkflowTasks"))
         return empty_response(204)
 
     @app.route("/api/workflow/<workflow_id>/restart", "POST")
     def restart(workflow_id: str) -> Response[str]:
-        revive.restart(ports, _execution(workflow_id), is_latest=current().flag("useLatestDefinitions"))
+        operations.restart(ports, _execution(workflow_id), is_latest=current().flag("useLatestDefinitions"))
         return empty_response(204)
 
     @app.route("/api/workflow/<workflow_id>/rerun", "POST")
     def rerun(workflow_id: str) -> Response[str]:
         body = read_body(RerunBody, current().json())
-        revive.rerun(
+        operations.rerun(
             ports,
             _execution(workflow_id),
             task_id=body.task_id or None,
@@ -49,12 +49,12 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/workflow/<workflow_id>/skiptask/<ref>", "PUT")
     def skip_task(workflow_id: str, ref: str) -> Response[str]:
-        revive.skip(ports, _execution(workflow_id), ref)  # a body is ignored, as Conductor does (recorded)
+        operations.skip(ports, _execution(workflow_id), ref)  # a body is ignored, as Conductor does (recorded)
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>/resetcallbacks", "POST")
     def reset_callbacks(workflow_id: str) -> Response[str]:
-        revive.reset_callbacks(ports, _execution(workflow_id))
+        operations.reset_callbacks(ports, _execution(workflow_id))
         return empty_response(204)
 
     @app.route("/api/workflow/<workflow_id>/variables", "POST")
@@ -62,7 +62,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         given = current().json()
         if not isinstance(given, dict):
             raise InvalidInput("The body holds the variables to set: it must be a JSON object.")
-        revive.update_variables(ports, _execution(workflow_id), given)
+        operations.update_variables(ports, _execution(workflow_id), given)
         return empty_response()
 
 

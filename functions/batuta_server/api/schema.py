@@ -52,16 +52,18 @@ class StartWorkflowBody(Body):
     request_id: Text = Field(None, alias="requestId")
     idempotency_key: Text = Field(None, alias="idempotencyKey")
     idempotency_strategy: IdempotencyStrategy | None = Field(None, alias="idempotencyStrategy")
+    external_input: Text = Field(None, alias="externalInputPayloadStoragePath")
 
     def to_request(self, namespace: str) -> StartRequest:
-        if self.input is None:
+        if self.input is None and not self.external_input:
             raise InvalidInput("NULL input passed when starting workflow")
         inline_name = self.workflow_def.get("name") if isinstance(self.workflow_def, Mapping) else None
         return StartRequest(
             namespace=namespace,
             name=self.name or (str(inline_name) if inline_name else ""),
             version=self.version,
-            input=self.input,
+            input=self.input or {},
+            external_input=self.external_input or None,
             definition=self.workflow_def,
             correlation_id=self.correlation_id,
             request_id=self.request_id,
@@ -114,6 +116,7 @@ class TaskResultBody(Body):
     worker_id: Text = Field(None, alias="workerId")
     logs: list[LogBody] | None = None
     extend_lease: bool | None = Field(False, alias="extendLease")
+    external_output: Text = Field(None, alias="externalOutputPayloadStoragePath")
 
     def to_report(self) -> TaskReport:
         problems = []
@@ -134,6 +137,7 @@ class TaskResultBody(Body):
             callback_after_s=self.callback_after_s or 0,
             logs=[{"log": line.log or "", "createdTime": line.created_time or 0} for line in self.logs or ()],
             is_lease_extended=bool(self.extend_lease),
+            external_output=self.external_output or None,
         )
 
 

@@ -39,7 +39,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/tasks/<task_id>", "GET")
     def get_task(task_id: str) -> Response[str]:
-        return json_response(query.task_json(ports, current().namespace, task_id))
+        request = current()
+        return json_response(query.task_json(ports, request.namespace, task_id, is_external=request.flag("externalPayloads")))
 
 
 def _add_polls(app: Resolver, ports: Ports) -> None:
@@ -89,8 +90,8 @@ def _add_queues(app: Resolver, ports: Ports) -> None:
         return text_response(str(requeue.requeue(ports, current().namespace, type_name)))
 
     @app.route("/api/admin/sweep/requeue/<workflow_id>", "POST")
-    def revive(workflow_id: str) -> Response[str]:
-        is_found = requeue.revive(ports, ExecutionId(current().namespace, workflow_id))
+    def send_again(workflow_id: str) -> Response[str]:
+        is_found = requeue.send_again(ports, ExecutionId(current().namespace, workflow_id))
         return text_response(f"{str(is_found).lower()}.{workflow_id}")
 
     @app.route("/api/tasks/queue/size", "GET")

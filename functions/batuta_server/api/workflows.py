@@ -80,7 +80,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         start_at, count = request.number("start", 0), request.number("count", 15)
         if start_at < 0 or count < 0:
             raise InvalidInput(f"start ({start_at}) and count ({count}) must not be negative.")
-        return json_response(query.task_page(ports, execution, start_at, count, request.texts("status")))
+        is_external = request.flag("externalPayloads")
+        return json_response(query.task_page(ports, execution, start_at, count, request.texts("status"), is_external=is_external))
 
     @app.route("/api/workflow/<workflow_id>/status", "GET")
     def get_status(workflow_id: str) -> Response[str]:
@@ -114,8 +115,9 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/<workflow_id>", "GET")
     def get_workflow(workflow_id: str) -> Response[str]:
         request = current()
-        has_tasks = request.flag("includeTasks", default=True)
-        return json_response(query.workflow_json(ports, ExecutionId(request.namespace, workflow_id), has_tasks=has_tasks))
+        execution, has_tasks = ExecutionId(request.namespace, workflow_id), request.flag("includeTasks", default=True)
+        is_external = request.flag("externalPayloads")
+        return json_response(query.workflow_json(ports, execution, has_tasks=has_tasks, is_external=is_external))
 
     @app.route("/api/workflow/<name>", "POST")
     def start_by_name(name: str) -> Response[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from batuta_server.local.state import StateFolder
 
 ACCOUNT = "000000000000"  # the emulator takes a 12-digit access key as the account's number
+SECRET = "test"  # noqa: S105 - the emulator's own, with which it checks signed URLs
 REGION = "us-east-1"
 _START_MAX_S = 30
 _STOP_MAX_S = 20  # it writes all that it holds to disk

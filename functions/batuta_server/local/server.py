@@ -26,7 +26,7 @@ from batuta_server.decider.handler import make_handler as make_decider
 from batuta_server.events.handler import make_handler as make_events
 from batuta_server.http.egress import Egress
 from batuta_server.http.handler import make_handler as make_http
-from batuta_server.local.emulator import ACCOUNT, REGION, Emulator
+from batuta_server.local.emulator import ACCOUNT, REGION, SECRET, Emulator
 from batuta_server.local.front import Front
 from batuta_server.local.pumps import Pumps
 from batuta_server.local.state import StateFolder
@@ -95,7 +95,7 @@ class LocalServer:
         )
         self._kept = kept
         self.port = port
-        self._transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, "local"))
+        self._transport = bootstrap.connect(self.settings, Credentials(ACCOUNT, SECRET))
         self._running = ExitStack()  # what ``stop`` ends: the newest first, and each whatever became of the others
         if state:
             self._running.callback(state.close)

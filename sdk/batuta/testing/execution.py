@@ -14,7 +14,7 @@ from batuta.results import Execution, Task
 from batuta.serializer import to_json, to_output
 from batuta.testing.answers import Answers, Unanswered, Workers
 from batuta.testing.scripts import SANDBOX, Evaluate, Evaluator
-from batuta_core.engine import catalog, operate, query, revive, signal
+from batuta_core.engine import catalog, operate, operations, query, signal
 from batuta_core.engine.fetch import read_payload
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.start import StartRequest, start
@@ -180,13 +180,13 @@ class Run:
         self._playing.act(lambda ports: operate.terminate(ports, self._id, reason))
 
     def pause(self) -> None:
-        self._playing.act(lambda ports: revive.pause(ports, self._id))
+        self._playing.act(lambda ports: operations.pause(ports, self._id))
 
     def resume(self) -> None:
-        self._playing.act(lambda ports: revive.resume(ports, self._id))
+        self._playing.act(lambda ports: operations.resume(ports, self._id))
 
     def retry(self) -> None:
-        self._playing.act(lambda ports: revive.retry(ports, self._id))
+        self._playing.act(lambda ports: operations.retry(ports, self._id))
 
     def _end(self, ref: str, status: TaskStatus, output: Any, reason: str = "") -> None:
         report = operate.TaskReport(status=status, output=to_output(output), reason=reason or None)

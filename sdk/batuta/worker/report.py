@@ -24,7 +24,7 @@ from batuta_core.model.error import BatutaError, TaskNotFound, WorkflowNotFound
 from batuta_core.model.event import TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.ids import short_hash
 from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage, TaskEnvelope, TaskMessage
-from batuta_core.model.payload import PAYLOAD_MAX_BYTES
+from batuta_core.model.payload import EXTERNAL_MAX_BYTES
 
 logger = logging.getLogger("batuta.worker")
 
@@ -85,8 +85,8 @@ class Reporter:
     async def _post(self, message: TaskMessage, outcome: Outcome) -> Outcome | None:
         """None when the server has it; else what is to be reported in its place."""
         size = outcome.output_bytes
-        if size > PAYLOAD_MAX_BYTES:
-            reason = f"its output has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}: store it elsewhere and return a reference"
+        if size > EXTERNAL_MAX_BYTES:
+            reason = f"its output has {size} bytes, the limit is {EXTERNAL_MAX_BYTES}: store it elsewhere and return a reference"
             return failed(reason, is_final=True)
         if self._ask is None:
             return failed(
@@ -95,7 +95,7 @@ class Reporter:
                 is_final=True,
             )
         try:
-            await self.ask(message.execution.namespace, calls.report_task(self._task_result(message, outcome)))
+            await self.ask(message.execution.namespace, calls.report_task(self._task_result(message, outcome), output_bytes=size))
         except (TaskNotFound, WorkflowNotFound):
             logger.info("task %s is gone, and with it the need for its result", message.task_id)
         except BatutaError as error:

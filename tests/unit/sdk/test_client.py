@@ -265,7 +265,8 @@ def test_a_keyed_start_is_repeated_and_returns_the_first(stub: StubServer, clien
     assert [asked.body["idempotencyStrategy"] for asked in stub.asked] == ["RETURN_EXISTING"] * 3
 
 
-def test_too_large_an_input_is_not_even_sent(stub: StubServer, client: Client) -> None:
+def test_too_large_an_input_is_not_even_sent(stub: StubServer, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "EXTERNAL_MAX_BYTES", 5 * 1024 * 1024)
     with pytest.raises(PayloadTooLarge):
         client.start("order", {"x": "y" * (5 * 1024 * 1024)})
     assert stub.asked == []

@@ -15,6 +15,7 @@ from batuta_core.decider.expression.path_parser import MAX_PATH_CHARS, compile_p
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.scope import NO_NEEDS, Need, Scope, read_document, read_need
 from batuta_core.decider.expression.text import java_text
+from batuta_core.model.payload import Assembled, PayloadPart, holes_of, too_large
 
 _TASK_ID = "CPEWF_TASK_ID"
 _NEVER_SET = ("NETFLIX_ENV", "NETFLIX_STACK")  # Conductor knows these names, but nobody sets them: the text stays
@@ -58,11 +59,21 @@ class _Field(TemplateNode):
 
     def value(self, scope: Scope, budget: Budget) -> Any:
         found = scope.field(self.root, self.field, self.keys[0] if self.keys else None)
-        for key in self.keys:
+        for place, key in enumerate(self.keys):
             if not isinstance(found, dict):
-                return None
+                return PayloadPart(found.ref, (*found.keys, *self.keys[place:])) if type(found) is PayloadPart else None
             found = found.get(key)
         return found
+
+    def text(self, scope: Scope, budget: Budget) -> str:
+        return java_text(_looked_into(self.value(scope, budget)), budget)
+
+
+def _looked_into(value: Any) -> Any:
+    """``value``, if all of it is there."""
+    if type(value) is PayloadPart or type(value) is Assembled:
+        raise too_large(next(holes_of(value)).part, "an expression")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +85,14 @@ class _Path(TemplateNode):
     references: frozenset[Need]  # what the paths inside its filters and arguments read
 
     def value(self, scope: Scope, budget: Budget) -> Any:
-        start = {} if self.need is None else read_need(scope, self.need)
+        start = {} if self.need is None else _looked_into(read_need(scope, self.need))
         if start is None:  # missing, not null: no filter complains
             return None if self.rest.is_definite else []
-        return self.rest.read(start, read_document(scope, self.references), budget)
+        document = read_document(scope, self.references)
+        for root in document.values():
+            for field in root.values():
+                _looked_into(field)
+        return self.rest.read(start, document, budget)
 
     def text(self, scope: Scope, budget: Budget) -> str:
         return java_text(self.value(scope, budget), budget, as_json=not self.rest.is_definite)

@@ -115,7 +115,7 @@ def _items(step: Step, node: Node, inputs: Mapping[str, Any]) -> Sequence[Any] |
     if "items" in node.task:
         found = step.evaluate(compile_template({"items": node.task["items"]}))["items"]
     elif _ITEMS_INPUT in node.task["inputParameters"]:
-        found = inputs[_ITEMS_INPUT]
+        found = inputs.get(_ITEMS_INPUT)  # a user's rerun may give none
     else:
         return None
     if found is None:

@@ -24,6 +24,7 @@ class Dynamic(TaskType):
     name = "DYNAMIC"
     is_worker = True
     is_named_late = True
+    takes_parts = True
     is_supported = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ class Simple(TaskType):
     name = "SIMPLE"
     is_worker = True
     is_supported = True
+    takes_parts = True
 
     def wire_type(self, task: WorkflowTask) -> str:
         return str(task["name"])

@@ -54,6 +54,7 @@ class StartingTask(TaskType):
 
     is_supported = True
     has_input_template = False
+    takes_parts = True
 
     def request(self, task_input: Mapping[str, Any]) -> Request:
         """What is to be started; raises Unreadable."""

@@ -56,7 +56,8 @@ class SubWorkflow(StartingTask):
         return {**found, "subWorkflowDefinition": inline} if isinstance(inline, dict) else found
 
     def input_again(self, task_input: dict[str, Any]) -> dict[str, Any]:
-        return {**task_input["workflowInput"], **task_input}  # as in Conductor, which evaluates inputParameters into the task's input then
+        given = task_input.get("workflowInput") or {}  # a user's rerun may have given none
+        return {**given, **task_input}  # as in Conductor, which evaluates inputParameters into the task's input then
 
     def request(self, task_input: Mapping[str, Any]) -> Request:
         definition, name, given = (task_input.get(key) for key in ("subWorkflowDefinition", "subWorkflowName", "subWorkflowVersion"))

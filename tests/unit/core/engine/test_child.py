@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
+from batuta_core.decider import on_child
 from batuta_core.decider.tasks.registry import task_type
-from batuta_core.engine import export, operate, replay
+from batuta_core.engine import export, operate, operations, replay
 from batuta_core.engine.advance import advance_alone
 from batuta_core.engine.ports import Incoming, SummaryQuery
 from batuta_core.engine.signal import signal
@@ -224,6 +225,54 @@ def test_a_start_that_can_never_be_decided_fails_the_child_and_so_its_task(serve
     server.settle()
     assert server.status(child_of(server, parent)) == "FAILED"
     assert "ZeroDivisionError" in server.show(parent)["reasonForIncompletion"]
+
+
+def test_a_stop_that_can_never_be_decided_ends_the_child_that_never_began(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop has overtaken the start, and something is wrong with deciding it: the journal begins all the same, and the stop is heard."""
+    server.register(run())
+    parent = server.start()
+    (start,) = server.world.queues.receive(server.world.queues.inbox, 10, 0)
+    server.world.queues.delete(server.world.queues.inbox, [start.receipt])
+    operate.terminate(server.ports, parent, "enough")
+    (received,) = server.world.queues.receive(server.world.queues.inbox, 10, 0)
+    calls: list[int] = []
+
+    def broken_once(_step: Any, _event: Any) -> bool:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        return False
+
+    monkeypatch.setattr(on_child, "stopped", broken_once)
+    assert advance_alone(server.ports, Incoming(received.message_id, received.text, received.receipt, 5))
+    server.settle()
+    assert server.status(child_of(server, parent)) == "FAILED"
+    assert not server.world.journal.newest(parent).head.stops  # type: ignore[union-attr]
+
+
+def test_a_retry_finds_the_child_in_which_the_failure_began(server: Server) -> None:
+    server.register(run(), name="middle", version=1)
+    server.register({**run(), "subWorkflowParam": {"name": "middle"}})
+    top = server.start()
+    server.settle()
+    middle = child_of(server, top)
+    child = child_of(server, middle)
+    server.report(server.taken("work"), status=TaskStatus.FAILED_WITH_TERMINAL_ERROR)
+    server.settle()
+    assert [server.status(execution) for execution in (top, middle, child)] == ["FAILED"] * 3
+    operations.retry(server.ports, top, is_deep=True)
+    server.settle()
+    assert [server.status(execution) for execution in (top, middle, child)] == ["RUNNING"] * 3
+    server.report(server.taken("work"), status=TaskStatus.FAILED_WITH_TERMINAL_ERROR)
+    server.settle()
+    task_id = server.show(child)["tasks"][0]["taskId"]
+    operations.rerun(server.ports, top, task_id=task_id, task_input={"of": "the rerun"})
+    server.settle()
+    message = server.taken("work")
+    assert message.input == {"of": "the rerun"}
+    server.report(message)
+    server.settle()
+    assert [server.status(execution) for execution in (top, middle, child)] == ["COMPLETED"] * 3
 
 
 def test_a_signal_finds_what_waits_in_a_child(server: Server) -> None:

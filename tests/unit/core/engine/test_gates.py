@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import catalog, operate
 from batuta_core.engine.poll import poll
-from batuta_core.engine.requeue import requeue, revive
+from batuta_core.engine.requeue import requeue, send_again
 from batuta_core.model.gate import GateId
 from batuta_core.simulator.worker import Outcome, SdkWorker
 
@@ -109,7 +111,8 @@ def test_a_definition_that_changes_no_limit_tells_no_gate(server: Server) -> Non
 def test_lost_messages_of_admitted_tasks_are_sent_again(server: Server) -> None:
     execution = server.start()
     server.settle()
-    for again in (lambda: requeue(server.ports, NAMESPACE, "a") == 1, lambda: revive(server.ports, execution)):
+    ways: tuple[Callable[[], bool], ...] = (lambda: requeue(server.ports, NAMESPACE, "a") == 1, lambda: send_again(server.ports, execution))
+    for again in ways:
         server.taken("a")
         assert waiting_on_queue(server) == 0
         assert again()

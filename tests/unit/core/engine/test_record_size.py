@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
-from batuta_core.engine import fetch, operate, revive
+from batuta_core.engine import fetch, operate, operations
 from batuta_core.engine.advance import advance
 from batuta_core.engine.fetch import PACKED_MAX_BYTES, SPILLED_MAX
 from batuta_core.engine.operate import TaskReport
@@ -100,7 +100,7 @@ def test_a_retry_that_would_be_too_large_is_refused_and_changes_nothing(monkeypa
     monkeypatch.setattr(fetch, "RECORD_MAX_BYTES", 10)
     monkeypatch.setattr(fetch, "PACKED_MAX_BYTES", 10)
     with pytest.raises(RecordTooLarge, match=WHY):
-        revive.retry(server.ports, execution)
+        operations.retry(server.ports, execution)
     assert server.newest(execution) == before
 
 

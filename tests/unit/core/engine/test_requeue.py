@@ -6,7 +6,7 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import operate
-from batuta_core.engine.requeue import revive
+from batuta_core.engine.requeue import send_again
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.simulator.queue import SimulatedQueues
 
@@ -29,7 +29,7 @@ def test_a_task_whose_queue_is_gone_is_sent_again_once(server: Server) -> None:
     server.register(simple("a"), simple("b"))
     execution = server.start()
     lose_queues(server)
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     first = server.taken("a")
     assert server.take("a") is None
     server.report(first)  # the next task's queue is there, too
@@ -46,12 +46,12 @@ def test_tasks_that_no_definition_holds_are_sent_again_to_queues_of_their_own_na
     execution = server.start()
     server.settle()
     lose_queues(server)
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     assert set(server.world.queues.task_queues()) == {server.queue(name) for name in ("late", "b")}  # none of the placeholder's name
     server.run_task("late")
     server.settle()
     lose_queues(server)
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     server.run_task("x")
     server.run_task("y")
     server.run_task("b")
@@ -63,7 +63,7 @@ def test_a_task_of_a_domain_is_sent_again_to_the_domains_queue(server: Server) -
     execution = server.start(task_to_domain={"a": "d"})
     server.settle()
     lose_queues(server)
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     server.settle()
     assert [server.waiting(task_queue_name(server.ports.stage, NAMESPACE, "a", domain)) for domain in ("d", "")] == [1, 0]
 
@@ -74,7 +74,7 @@ def test_a_timer_that_was_near_fires_after_all(server: Server) -> None:
     lose_queues(server)
     server.settle(DAY_MS)
     assert server.status(execution) == "RUNNING"  # it stalls: nobody knows that anything was lost
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     server.settle(DAY_MS)
     assert server.status(execution) == "COMPLETED"
 
@@ -82,12 +82,12 @@ def test_a_timer_that_was_near_fires_after_all(server: Server) -> None:
 def test_where_nothing_was_lost_the_execution_ends_as_it_would_have(server: Server) -> None:
     server.register(simple("a"))
     execution = server.start()
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     first, second = server.taken("a"), server.taken("a")
     server.report(first, output={"n": 1})
     server.report(second, output={"n": 2})
     assert server.status(execution) == "COMPLETED"
-    assert revive(server.ports, execution)
+    assert send_again(server.ports, execution)
     assert server.take("a") is None
 
 
@@ -96,5 +96,5 @@ def test_there_is_nothing_to_revive_of_what_is_not_there(server: Server) -> None
     execution = server.start()
     operate.terminate(server.ports, execution, "")
     operate.remove(server.ports, execution, is_archived=False)
-    assert not revive(server.ports, execution)
-    assert not revive(server.ports, NOBODY)
+    assert not send_again(server.ports, execution)
+    assert not send_again(server.ports, NOBODY)

@@ -108,6 +108,7 @@ FULL = Head(
     has_forked=True,
     input_record=6,
     life=5,
+    seen=(9, 2),
     skipped={ODD: Ended(2, 1, 1, 2, 2)},
     passed=("a", ODD),
     todo=(Begin("b", frozenset(("a", ODD))), Begin("c", fork=TaskPlace(1, 2))),

@@ -88,6 +88,9 @@ CASES = [
     Case("DELETE", "/api/event/nobody", None, 404, "event_handler_not_found", "EventHandler with name nobody not found!"),
     Case("GET", "/api/event/conductor?activeOnly=x", None, *INVALID, "activeOnly"),
     Case("POST", "/api/workflow", {"name": "order", "input": {"x": "y" * 5_500_000}}, 413, "payload_too_large", "the input has"),
+    Case(
+        "POST", "/api/workflow", {"name": "order", "externalInputPayloadStoragePath": "_uploads/elsewhere/12345678"}, *INVALID, "no path of"
+    ),
     Case("POST", "/api/workflow/execute/nobody/1", {}, *NO_DEFINITION, "name=nobody"),
     Case("POST", "/api/workflow/execute/order/one", {}, *INVALID, "0 for the latest"),
     Case("POST", "/api/workflow/execute/order/%C2%B2", {}, *INVALID, "is not a version"),
@@ -97,6 +100,22 @@ CASES = [
     Case("POST", "/api/workflow/order", [], *INVALID, "it must be a JSON object"),
     Case("POST", "/api/workflow/order?priority=x", {}, *INVALID, "priority"),
     Case("POST", "/api/workflow/order?version=x", {}, *INVALID, "version"),
+    *[
+        Case("GET", f"/api/{of}/{name}?operation={operation}&payloadType={kind}&path={path}", None, *INVALID, says)
+        for of, name in (
+            ("workflow", "externalstoragelocation"),
+            ("workflow", "external-storage-location"),
+            ("tasks", "externalstoragelocation"),
+            ("tasks", "external-storage-location"),
+        )
+        for operation, kind, path, says in (
+            ("LIST", "TASK_INPUT", "", "Invalid input - Operation: LIST, PayloadType: TASK_INPUT"),
+            ("READ", "TASK", "", "Invalid input - Operation: READ, PayloadType: TASK"),
+            ("READ", "TASK_INPUT", "", "is no path of a payload in namespace"),
+            ("READ", "TASK_INPUT", "elsewhere/8e2f7a52-0000-4000-8000-000000000001/abcdefgh", "is no path of a payload in namespace"),
+            ("READ", "TASK_INPUT", "_uploads/elsewhere/8e2f7a52-0000-4000-8000-000000000001", "is no path of a payload in namespace"),
+        )
+    ],
     Case("GET", "/api/workflow/search?freeText=parcel", None, *INVALID, "no free text search"),
     Case("GET", "/api/workflow/search?query=nonsense", None, *INVALID, "Incorrectly formatted query string"),
     Case("GET", "/api/workflow/search?start=-1", None, *INVALID, "must not be negative"),

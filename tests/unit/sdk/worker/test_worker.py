@@ -750,8 +750,9 @@ def test_an_input_by_reference_needs_a_url(queues: MemoryQueues) -> None:
     assert "BATUTA_URL" in (result.reason or "")
 
 
-@pytest.mark.parametrize(("size", "said"), [(200_000, "set BATUTA_URL"), (6_000_000, "the limit is 5242880")])
-def test_a_large_output_needs_a_url(queues: MemoryQueues, size: int, said: str) -> None:
+@pytest.mark.parametrize(("size", "said"), [(200_000, "set BATUTA_URL"), (2_000_000, "the limit is 1000000")])
+def test_a_large_output_needs_a_url(queues: MemoryQueues, size: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batuta.worker.report.EXTERNAL_MAX_BYTES", 1_000_000)
     large = task("large")(lambda: {"text": "x" * size})
     queues.put("large")
     with working(large, queues=queues):

@@ -5,17 +5,16 @@ The preconditions and their words are Conductor's; where it answers 500 to an op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from batuta_core.decider.known import DefinitionName
-from batuta_core.engine.dispatch import dispatch
 from batuta_core.engine.fetch import dump_json, graph_of, read_payload, read_records
 from batuta_core.engine.fold import fold_tasks
-from batuta_core.engine.operate import Once, operate
+from batuta_core.engine.operate import Once, operate, require_newest
+from batuta_core.engine.parents import failed_below, is_below, with_parents
 from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
-from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.error import (
     InvalidInput,
     NotEndedYet,
@@ -28,6 +27,7 @@ from batuta_core.model.error import (
 from batuta_core.model.event import (
     CallbacksReset,
     Event,
+    Revival,
     TaskPlace,
     TaskSkipped,
     VariablesUpdated,
@@ -71,11 +71,14 @@ def resume(ports: Ports, execution: ExecutionId) -> None:
     operate(ports, execution, make)
 
 
-def retry(ports: Ports, execution: ExecutionId) -> None:
-    """Gives each task whose last attempt ended badly another one. Raises NotEndedYet, or OperationRefused when there is none."""
+def retry(ports: Ports, execution: ExecutionId, *, is_deep: bool = False) -> None:
+    """Gives each task whose last attempt ended badly another one. ``is_deep``: where the first of those ran a child, the child's do, and so
+    on. Raises NotEndedYet, or OperationRefused when there is none."""
+    if is_deep:
+        execution = failed_below(ports, execution)
     event = WorkflowRetried(op=ports.ids.op())
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         if not newest.head.status.is_terminal:
             text = f"Workflow is still running.  status={newest.head.status.value}"
             raise NotEndedYet(text, workflow_id=execution.workflow_id)
@@ -83,7 +86,7 @@ def retry(ports: Ports, execution: ExecutionId) -> None:
             raise OperationRefused("Workflow has not started yet", workflow_id=execution.workflow_id)
         return event
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) -> None:
@@ -91,7 +94,7 @@ def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) ->
     running one, NotRestartable, WorkflowDefinitionNotFound."""
     op = ports.ids.op()
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         _require_ended(ports, execution, newest, "restart")
         graph = graph_of(ports, execution.namespace, newest.head.definition)
         if newest.head.status is WorkflowStatus.COMPLETED and not graph.definition.get("restartable", True):
@@ -100,7 +103,7 @@ def restart(ports: Ports, execution: ExecutionId, *, is_latest: bool = False) ->
         definition = _latest(ports, execution, graph.name) if is_latest else newest.head.definition
         return WorkflowRestarted(op=op, definition=definition)
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def _latest(ports: Ports, execution: ExecutionId, name: str) -> str:
@@ -120,16 +123,22 @@ def rerun(
     workflow_input: Mapping[str, Any] | None = None,
     correlation_id: str | None = None,
 ) -> None:
-    """Runs again from the task of that id, which keeps it, or from the first one. Raises OperationRefused for a running execution,
-    InvalidInput for a task that is not there."""
+    """Runs again from the task of that id, which keeps it, or from the first one. A task of a child, or of its child, takes its parents
+    along. Raises OperationRefused for a running execution, InvalidInput for a task that is not there."""
     for given in (task_input, workflow_input):
         size = len(dump_json(given))
         if size > PAYLOAD_MAX_BYTES:
             raise PayloadTooLarge(f"the input has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}", size_bytes=size)
     op = ports.ids.op()
     key = ids.parse_task_id(task_id) if task_id else None
+    if key is not None and is_below(ports, ExecutionId(execution.namespace, key.workflow_id), execution):
+        _require_ended(ports, execution, require_newest(ports, execution), "rerun")
+        if workflow_input is not None or correlation_id is not None:
+            raise InvalidInput("workflowInput and correlationId cannot be given with a task of a sub-workflow", task_id=task_id)
+        rerun(ports, ExecutionId(execution.namespace, key.workflow_id), task_id=task_id, task_input=task_input)
+        return
 
-    def make(newest: Record) -> Event | None:
+    def make(newest: Record) -> Revival:
         _require_ended(ports, execution, newest, "rerun")
         if task_id and (key is None or key.workflow_id != execution.workflow_id):
             raise InvalidInput(f"Task {task_id} not found", task_id=task_id)
@@ -141,7 +150,7 @@ def rerun(
             correlation_id=correlation_id,
         )
 
-    operate(ports, execution, _reviving(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make))
 
 
 def _require_ended(ports: Ports, execution: ExecutionId, newest: Record, what: str) -> None:
@@ -154,20 +163,6 @@ def _shown(ports: Ports, execution: ExecutionId, newest: Record) -> str:
     """As Conductor prints an execution."""
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     return f"{graph.name}.{graph.version}/{execution.workflow_id}.{newest.head.status.value}"
-
-
-def _reviving(ports: Ports, execution: ExecutionId, make: Callable[[Record], Event | None]) -> Callable[[Record], Event | None]:
-    """The failure workflow of the life that has ended is started before the next one begins: whoever ended it may have died before,
-    and it is told of the execution as it ended. The new head need not remember it."""
-
-    def make_after_last(newest: Record) -> Event | None:
-        event = make(newest)
-        starts = [command for command in newest.head.last if isinstance(command, StartFailureWorkflow)]
-        if event is not None and starts:
-            dispatch(ports, execution, newest, starts)
-        return event
-
-    return make_after_last
 
 
 # --- tasks and variables

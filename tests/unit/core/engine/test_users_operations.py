@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
-from batuta_core.engine import operate, query, revive
+from batuta_core.engine import operate, operations, query
 from batuta_core.engine.export import Export, export
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.replay import replay
@@ -35,9 +35,9 @@ def test_a_journal_over_two_definitions_is_exported_and_decided_again(server: Se
     execution = server.start()
     server.report(server.taken("a"), TaskStatus.FAILED)
     server.register(simple("b"), simple("a"), version=2)
-    revive.restart(server.ports, execution, is_latest=True)
+    operations.restart(server.ports, execution, is_latest=True)
     server.report(server.taken("b"))
-    revive.pause(server.ports, execution)
+    operations.pause(server.ports, execution)
     exported = Export.from_dict(export(server.ports, execution).to_dict())
     assert len(exported.others) == 1
     assert replay(exported) is None
@@ -49,10 +49,10 @@ def test_a_journal_over_two_definitions_is_exported_and_decided_again(server: Se
 def test_large_payloads_of_operations_go_by_reference(server: Server) -> None:
     large = {"text": "x" * (INLINE_MAX_BYTES + 1)}
     execution = server.start()
-    revive.update_variables(server.ports, execution, large)
+    operations.update_variables(server.ports, execution, large)
     operate.terminate(server.ports, execution, None)
     task_id = shown(server, execution)["tasks"][0]["taskId"]
-    revive.rerun(server.ports, execution, task_id=task_id, task_input=large, workflow_input=large)
+    operations.rerun(server.ports, execution, task_id=task_id, task_input=large, workflow_input=large)
     assert len(server.newest(execution).to_json()) < INLINE_MAX_BYTES
     found = shown(server, execution)
     assert (found["input"], found["variables"], found["tasks"][0]["inputData"]) == (large, large, large)
@@ -64,7 +64,7 @@ def test_an_input_that_is_too_large_is_refused(server: Server) -> None:
     execution = server.start()
     operate.terminate(server.ports, execution, None)
     with pytest.raises(PayloadTooLarge):
-        revive.rerun(server.ports, execution, workflow_input={"text": "x" * PAYLOAD_MAX_BYTES})
+        operations.rerun(server.ports, execution, workflow_input={"text": "x" * PAYLOAD_MAX_BYTES})
 
 
 def test_a_failure_workflow_that_is_sent_off_late_is_told_of_the_end_and_not_of_the_retry(server: Server) -> None:
@@ -73,7 +73,7 @@ def test_a_failure_workflow_that_is_sent_off_late_is_told_of_the_end_and_not_of_
     execution = server.start("fails")
     server.report(server.taken("a"), TaskStatus.FAILED)
     ended = server.newest(execution)
-    revive.retry(server.ports, execution)
+    operations.retry(server.ports, execution)
     (command,) = [command for command in ended.commands if isinstance(command, StartFailureWorkflow)]
     event = started_by_failure(server.ports, execution, ended, command, ExecutionId(NAMESPACE, command.workflow_id))  # who ended it, slowly
     assert event is not None
@@ -84,7 +84,7 @@ def test_a_failure_workflow_that_is_sent_off_late_is_told_of_the_end_and_not_of_
 def test_an_operation_on_one_namespace_does_not_reach_another(server: Server) -> None:
     execution = server.start()
     with pytest.raises(Exception, match="No such workflow"):
-        revive.pause(server.ports, ExecutionId("other", execution.workflow_id))
+        operations.pause(server.ports, ExecutionId("other", execution.workflow_id))
     assert execution.namespace == NAMESPACE
 
 
@@ -93,7 +93,7 @@ def test_a_lookup_by_id_sees_what_operations_made_of_a_task(server: Server, stat
     execution = server.start()
     message = server.taken("a")
     server.report(message, status)
-    revive.rerun(server.ports, execution, task_id=message.task_id)
+    operations.rerun(server.ports, execution, task_id=message.task_id)
     assert query.task_json(server.ports, NAMESPACE, message.task_id)["status"] == "SCHEDULED"
     report = operate.TaskReport(status=TaskStatus.COMPLETED, output={"n": 2})
     operate.update_task(server.ports, NAMESPACE, execution.workflow_id, message.task_id, report)
