@@ -166,12 +166,10 @@ _add(
 _add(
     "dispatch-before-commit",
     "batuta_core.engine.advance",
-    """            continue
-        try:
+    """        try:
             ports.journal.append(execution, record, raw)
 """,
-    """            continue
-        dispatch(ports, execution, record, record.commands)
+    """        dispatch(ports, execution, record, record.commands)
         try:
             ports.journal.append(execution, record, raw)
 """,
@@ -470,8 +468,8 @@ _add(
 _add(
     "hand-backs-count-as-lost",
     "batuta_core.decider.on_task",
-    "lost = task.lost + max(event.receives - len(task.handed_back), 0)",
-    "lost = task.lost + event.receives",
+    "max(event.receives - len(task.handed_back), 0))",
+    "event.receives)",
     "a worker that shuts down politely fails the task",
 )
 _add(

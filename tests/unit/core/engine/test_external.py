@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
-from batuta_core.engine import export, external, operate, query, replay, revive
+from batuta_core.engine import export, external, operate, operations, query, replay
 from batuta_core.model.error import InvalidInput, PayloadTooLarge
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId
@@ -166,7 +166,7 @@ def test_outputs_reach_workers_whole_in_part_and_through_retries(server: Server)
         message = server.taken("b")
         assert whole(server, query.task_json(server.ports, NAMESPACE, message.task_id), "Input") == expected
         server.report(message, TaskStatus.FAILED)
-    revive.retry(server.ports, execution)
+    operations.retry(server.ports, execution)
     server.settle()
     assert input_of(server, "b") == expected
     (polled,) = [task for task in server.show(execution)["tasks"] if task["status"] == "SCHEDULED"]

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.decider.known import Script, ScriptResult
-from batuta_core.engine import operate, pages, query, revive
+from batuta_core.engine import operate, operations, pages, query
 from batuta_core.model.error import ExecutionTooLarge
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId
@@ -111,11 +111,11 @@ def test_after_an_operation_the_journal_is_folded(server: Server, life: str, mon
     first = server.show(execution)["tasks"][0]
     match life:
         case "restart":
-            revive.restart(server.ports, execution)
+            operations.restart(server.ports, execution)
         case "rerun":
-            revive.rerun(server.ports, execution, task_id=first["taskId"])
+            operations.rerun(server.ports, execution, task_id=first["taskId"])
         case _:
-            revive.retry(server.ports, execution)
+            operations.retry(server.ports, execution)
     server.settle()
     monkeypatch.setattr(pages, "SHORT_RECORDS", 0)
     assert query.task_page(server.ports, execution, 0, 10, [])["results"] == server.show(execution)["tasks"]
