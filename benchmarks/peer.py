@@ -95,6 +95,7 @@ def batuta() -> Iterator[tuple[str, dict[str, int]]]:
 
 def play(server: str, pids: dict[str, int], options: argparse.Namespace) -> dict[str, Any]:
     out = ROOT / ".batuta" / "peer.json"
+    out.parent.mkdir(exist_ok=True)
     command = [
         sys.executable,
         str(SHARED / "bench/rest_bench.py"),

@@ -9,19 +9,20 @@ from typing import Any
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 
-# In memory a payload takes some six times its JSON (dicts of short strings, CPython 3.11): 24 MB of the function's 512 at most.
-TOTAL_MAX_BYTES = 4 * 1024 * 1024
+# In memory the list of a fork's branches takes some three times its JSON, 0.9 KB a branch (CPython 3.11, 2026-11-22): 24 MB of the
+# decider's 256. The list of the widest fork takes five eighths of it.
+TOTAL_MAX_BYTES = 8 * 1024 * 1024
 
 Key = tuple[ExecutionId, str]
 
 
 class PayloadCache:
-    """Those used last, together as large as ``total_bytes`` of JSON; one that is larger than a quarter of it is not kept. Payloads never
+    """Those used last, together as large as ``total_bytes`` of JSON; one that is larger than five eighths of it is not kept. Payloads never
     change, and who gets one does not change it."""
 
     def __init__(self, total_bytes: int = TOTAL_MAX_BYTES) -> None:
         self._total = self._room = total_bytes
-        self._largest = total_bytes // 4
+        self._largest = total_bytes * 5 // 8
         self._entries: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
 
     def get(self, execution: ExecutionId, ref: PayloadRef) -> Any:

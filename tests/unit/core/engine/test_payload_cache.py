@@ -31,8 +31,8 @@ def test_those_used_last_are_kept_as_far_as_there_is_room() -> None:
 def test_one_that_would_drive_out_the_others_is_not_kept() -> None:
     cache = PayloadCache(total_bytes=40)
     cache.put(EXECUTION, ref("a"), 1)
-    cache.put(EXECUTION, ref("large", 11), 2)
-    assert cache.get(EXECUTION, ref("large", 11)) is None
+    cache.put(EXECUTION, ref("large", 26), 2)
+    assert cache.get(EXECUTION, ref("large", 26)) is None
     assert cache.get(EXECUTION, ref("a")) == 1
 
 
