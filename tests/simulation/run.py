@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from batuta_core.simulator.faults import Hits
-from tests.simulation import mutants
+from tests.simulation.mutants import build_in
 
 _CHUNK = 50
 
@@ -23,7 +23,7 @@ _CHUNK = 50
 def main() -> int:
     options = _options()
     if options.mutant:
-        mutants.install(options.mutant)
+        build_in.install(options.mutant)
     if options.trace:
         return _trace(options.first)
     if options.mutant and (caught := _first_violation()):

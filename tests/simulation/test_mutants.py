@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutants.build_in import ALL
+from tests.simulation.mutants.mutant import Mutant
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ALL.values(), ids=lambda mutant: mutant.name)
 def test_text_is_there_once(mutant: Mutant) -> None:
     spec = importlib.util.find_spec(mutant.module)
     assert spec is not None
