@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from batuta_core.engine.ports import GateOvertaken
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.gate import Entry, GateId, GateState, Held, Limits
+from batuta_core.model.place import TaskPlace
 from tests.contract.stand import NAMESPACE, Stand
 
 ODD = 'card "α" #1\n\ud800'  # task types hold any characters

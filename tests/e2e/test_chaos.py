@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from batuta.results import Execution
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from tests.e2e.chaos_judge import Call, Effects, Evidence, Repeats, judge, repeats
 from tests.e2e.chaos_worker import REFS
 from tests.e2e.faulty import FaultyProxy

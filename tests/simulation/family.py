@@ -8,10 +8,13 @@ from typing import Any
 from batuta_core.decider import lives
 from batuta_core.engine.fetch import read_payload
 from batuta_core.model.command import StartChild, StartFailureWorkflow, TellParent
-from batuta_core.model.event import ChildEnded, ChildRevived, ParentTask, Revival, StoppedByParent, WorkflowStarted, WorkflowTerminated
+from batuta_core.model.event import WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.family_event import ChildEnded, ChildRevived, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import Revival
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Record
 from batuta_core.simulator.world import World
 from tests.simulation import invariants

@@ -14,9 +14,11 @@ from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.ports import Incoming, Queues
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.command import TellParent
-from batuta_core.model.event import ChildEnded, ParentTask, StoppedByParent, WorkflowTerminated
+from batuta_core.model.event import WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildEnded, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Head
 from batuta_core.simulator.faults import Crash
 from batuta_core.simulator.worker import Outcome, SdkWorker

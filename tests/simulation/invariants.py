@@ -13,24 +13,20 @@ from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
 from batuta_core.model.event import (
-    ChildBegan,
-    ChildEnded,
-    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
-    TaskPlace,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
     WorkflowRemoved,
-    WorkflowRerun,
-    WorkflowRestarted,
-    WorkflowResumed,
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted, WorkflowResumed
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record
 from batuta_core.simulator.worker import Report
 from batuta_core.simulator.world import World

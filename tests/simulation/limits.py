@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from batuta_core.engine.ports import Outgoing
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.gate import Limits
 from batuta_core.model.message import NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.workload import Workload

@@ -8,10 +8,10 @@ from typing import Any
 
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
-from batuta_core.model.event import (
-    ChildEnded,
-    ChildRevived,
-    TaskPlace,
+from batuta_core.model.execution import TaskExecution, TaskStatus
+from batuta_core.model.family_event import ChildEnded, ChildRevived
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import (
     TaskSkipped,
     VariablesUpdated,
     WorkflowRerun,
@@ -19,9 +19,8 @@ from batuta_core.model.event import (
     WorkflowResumed,
     WorkflowRetried,
 )
-from batuta_core.model.execution import TaskExecution, TaskStatus
-from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record, TaskChange
 
 REVIVALS = WorkflowRetried | WorkflowRestarted | WorkflowRerun

@@ -13,8 +13,8 @@ from batuta_core.engine import advance, catalog, operate, operations
 from batuta_core.engine.ports import Incoming, Queues
 from batuta_core.model import ids
 from batuta_core.model.error import OperationRefused
-from batuta_core.model.event import ChildRevived
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildRevived
 from batuta_core.model.names import ExecutionId
 from batuta_core.simulator.faults import Crash
 from batuta_core.simulator.worker import Outcome, SdkWorker

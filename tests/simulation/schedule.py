@@ -17,10 +17,12 @@ from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.command import StartFailureWorkflow
 from batuta_core.model.error import BatutaError, OperationRefused, TokenRefused, WorkflowNotFound
-from batuta_core.model.event import StoppedByParent, TaskPlace, TaskUpdated, TimerFired, WorkflowStarted, WorkflowTerminated
+from batuta_core.model.event import TaskUpdated, TimerFired, WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import StoppedByParent
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker

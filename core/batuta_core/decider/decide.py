@@ -29,34 +29,33 @@ from batuta_core.model.command import Command, WriteSummary
 from batuta_core.model.error import PayloadTooLarge
 from batuta_core.model.event import (
     NO_TIMER,
-    CallbacksReset,
-    ChildBegan,
-    ChildEnded,
-    ChildRevived,
     Event,
     QueueMade,
-    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
-    TaskSkipped,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
-    VariablesUpdated,
     WorkflowBroken,
-    WorkflowPaused,
     WorkflowRemoved,
-    WorkflowRerun,
-    WorkflowRestarted,
-    WorkflowResumed,
-    WorkflowRetried,
     WorkflowStarted,
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildRevived, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import (
+    CallbacksReset,
+    TaskSkipped,
+    VariablesUpdated,
+    WorkflowPaused,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
+    WorkflowRetried,
+)
 from batuta_core.model.record import About, Ended, Head, Mark, Record
 
 MARK_OVERDUE_MS = 15 * 60 * 1000

@@ -13,7 +13,7 @@ from batuta_core.decider.view import Reader, scheduling_change, task_input_in
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
-    from batuta_core.model.event import TaskPlace
+    from batuta_core.model.place import TaskPlace
     from batuta_core.model.record import OpenTask
 
 TASKS_INPUT = "forkedTaskDefs"  # Conductor's name

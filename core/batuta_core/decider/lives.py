@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.model import ids
 from batuta_core.model.command import Command, StopChild, TellParent, TellRevival
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Head, OpenTask
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from batuta_core.decider.step import Anew, Step
 from batuta_core.decider.view import output_in
 from batuta_core.model.command import StartFailureWorkflow, TellParent, TellRevival, WriteSummary
 from batuta_core.model.error import InvalidInput, OperationRefused
-from batuta_core.model.event import Revival, TaskPlace, WorkflowRerun, WorkflowRestarted, WorkflowRetried
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.operation_event import Revival, WorkflowRerun, WorkflowRestarted, WorkflowRetried
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin, TaskChange
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from batuta_core.decider import lives, outcome, revival
 from batuta_core.decider.view import output_in
-from batuta_core.model.event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent, TaskPlace
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent
 from batuta_core.model.payload import PayloadPart
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from batuta_core.model.event import (
     TaskEvent,
     TaskHandedBack,
     TaskHeartbeat,
-    TaskPlace,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
 )
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus, WorkflowStatus
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from batuta_core.decider.step import Step
 from batuta_core.decider.tasks.set_variable import VARIABLES_MAX_KB
 from batuta_core.model.command import WriteSummary
 from batuta_core.model.error import OperationRefused, PayloadTooLarge, TaskNotFound
-from batuta_core.model.event import (
+from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.operation_event import (
     CallbacksReset,
     Operation,
     TaskSkipped,
@@ -29,7 +30,6 @@ from batuta_core.model.event import (
     WorkflowResumed,
     WorkflowRetried,
 )
-from batuta_core.model.execution import TaskStatus, WorkflowStatus
 
 
 def apply(step: Step, event: Operation) -> bool:

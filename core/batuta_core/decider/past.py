@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from batuta_core.decider import view
 from batuta_core.model import ids
-from batuta_core.model.event import TaskPlace, WorkflowRerun, WorkflowRestarted, WorkflowRetried
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted, WorkflowRetried
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Ended, Head, OpenTask, Tolerated
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
     from batuta_core.decider.step import Step
-    from batuta_core.model.event import Revival
+    from batuta_core.model.operation_event import Revival
     from batuta_core.model.record import Record, TaskChange
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from batuta_core.decider import lives, new_life, outcome, past
 from batuta_core.model.command import StopChild
-from batuta_core.model.event import ChildEnded, ChildRevived, TaskPlace
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.family_event import ChildEnded, ChildRevived
+from batuta_core.model.place import TaskPlace
 
 if TYPE_CHECKING:
     from batuta_core.decider.past import PastTask

@@ -18,7 +18,8 @@ from batuta_core.decider import past
 from batuta_core.decider.known import Missing, Needs
 from batuta_core.decider.past import PastTask, Standing
 from batuta_core.model import ids
-from batuta_core.model.event import TaskPlace, WorkflowRerun, WorkflowRestarted
+from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin
 
 if TYPE_CHECKING:

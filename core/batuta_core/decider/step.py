@@ -29,10 +29,11 @@ from batuta_core.decider.known import (
 from batuta_core.decider.loop import OWN_KEYS, LoopOutput, compose
 from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit
-from batuta_core.model.event import Event, TaskPlace
+from batuta_core.model.event import Event
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import assembled, check_size, holes_of, is_larger, too_large
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin, Ended, Head, OpenTask, Record, TaskChange
 
 if TYPE_CHECKING:

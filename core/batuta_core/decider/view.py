@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Known, Missing, Needs
 from batuta_core.model import ids
-from batuta_core.model.event import ChildEnded, Event, TaskPlace, TaskUpdated, WorkflowRerun, WorkflowStarted
+from batuta_core.model.event import Event, TaskUpdated, WorkflowStarted
 from batuta_core.model.execution import TaskExecution
+from batuta_core.model.family_event import ChildEnded
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import WorkflowRerun
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, Assembled, PayloadPart, PayloadRef, filled, too_large
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Ended, Head, OpenTask, TaskChange
 
 if TYPE_CHECKING:

@@ -22,11 +22,13 @@ from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
 from batuta_core.model.command import ChildCommand, StartChild, StopChild, TellParent, TellRevival
 from batuta_core.model.error import WorkflowNotFound
-from batuta_core.model.event import ChildBegan, ChildEnded, ChildRevived, Event, ParentTask, StoppedByParent, WorkflowStarted
+from batuta_core.model.event import Event, WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildRevived, StoppedByParent
 from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef, assembled
+from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Record
 
 

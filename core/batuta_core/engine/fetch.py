@@ -17,18 +17,10 @@ from batuta_core.engine.payload_cache import PayloadCache
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.returns import return_permits
 from batuta_core.model.error import BatutaError, RecordTooLarge, WorkflowDefinitionNotFound
-from batuta_core.model.event import (
-    ChildEnded,
-    Event,
-    StoppedByParent,
-    TaskUpdated,
-    VariablesUpdated,
-    WorkflowBroken,
-    WorkflowRerun,
-    WorkflowRestarted,
-    WorkflowStarted,
-)
+from batuta_core.model.event import Event, TaskUpdated, WorkflowBroken, WorkflowStarted
+from batuta_core.model.family_event import ChildEnded, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import VariablesUpdated, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.payload import (
     INLINE_MAX_BYTES,
     PAYLOAD_MAX_BYTES,

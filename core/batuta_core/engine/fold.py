@@ -9,9 +9,10 @@ from batuta_core.decider.loop import compose, drop_old_rounds
 from batuta_core.decider.view import fold_changes, started_event
 from batuta_core.model import ids
 from batuta_core.model.error import ExecutionTooLarge
-from batuta_core.model.event import Revival, TaskUpdated, WorkflowRerun, WorkflowRestarted
+from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import Revival, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.record import Record
 
 _FAILED = (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR)

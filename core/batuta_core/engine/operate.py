@@ -30,7 +30,6 @@ from batuta_core.model.event import (
     NO_TIMER,
     Event,
     TaskHeartbeat,
-    TaskPlace,
     TaskUpdated,
     TimerFired,
     WorkflowBroken,
@@ -40,6 +39,7 @@ from batuta_core.model.event import (
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Head, OpenTask, Record, guarded
 
 _TRIES = 30  # many HTTP workers may report on the branches of one execution at once; one of them wins each round

@@ -24,11 +24,12 @@ from batuta_core.model.error import (
     TaskNotFound,
     WorkflowDefinitionNotFound,
 )
-from batuta_core.model.event import (
+from batuta_core.model.event import Event
+from batuta_core.model.execution import TaskExecution, WorkflowStatus
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import (
     CallbacksReset,
-    Event,
     Revival,
-    TaskPlace,
     TaskSkipped,
     VariablesUpdated,
     WorkflowPaused,
@@ -37,9 +38,8 @@ from batuta_core.model.event import (
     WorkflowResumed,
     WorkflowRetried,
 )
-from batuta_core.model.execution import TaskExecution, WorkflowStatus
-from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record
 
 

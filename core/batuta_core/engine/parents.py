@@ -16,9 +16,11 @@ from batuta_core.engine.operate import require_newest
 from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
 from batuta_core.model.error import OperationRefused
-from batuta_core.model.event import ChildRevived, ParentTask, Revival, StoppedByParent
 from batuta_core.model.execution import TaskExecution, WorkflowStatus
+from batuta_core.model.family_event import ChildRevived, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import Revival
+from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Record
 
 

@@ -13,8 +13,8 @@ from batuta_core.engine.ports import Ports
 from batuta_core.engine.signal import open_children
 from batuta_core.engine.wait import wait_until
 from batuta_core.model import ids
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record
 
 # Each look reads every child that runs for a task, and theirs: more of them are not looked into.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.place import TaskPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

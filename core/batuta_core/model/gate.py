@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.ids import short_hash
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 
 # How long a task of the lowest priority would have to be there to stand before one of the next that comes now.
 PRIORITY_WORTH_MS = 60_000

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
-from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated, event_from_dict
 from batuta_core.model.gate import GATE_MESSAGES, GateMessage
 from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import get_slot, put_slot
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 SCHEMA = 1

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from batuta_core.model.command import Command, ReturnPermit, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.event import Event, ParentTask, TaskPlace, event_from_dict
+from batuta_core.model.event import Event, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import get_slot, put_slot
+from batuta_core.model.place import ParentTask, TaskPlace
 
 SCHEMA = 1
 _WRITE_UNIT_BYTES = 1024

@@ -7,8 +7,8 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 
 _TOKEN_BYTES = 16  # 128 bits: nobody guesses one before the execution ends
 

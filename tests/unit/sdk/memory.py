@@ -14,9 +14,10 @@ from batuta.worker.worker import Worker
 from batuta_core.engine import ports
 from batuta_core.model import ids
 from batuta_core.model.error import ResourceMissing
-from batuta_core.model.event import TaskPlace, TaskUpdated
+from batuta_core.model.event import TaskUpdated
 from batuta_core.model.message import InboxMessage, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 from batuta_core.simulator.queue import SimulatedQueues
 

@@ -13,7 +13,7 @@ from batuta_core.model.execution import TaskExecution, TaskStatus
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
     from batuta_core.decider.step import Step
-    from batuta_core.model.event import TaskPlace
+    from batuta_core.model.place import TaskPlace
     from batuta_core.model.record import OpenTask
 
 

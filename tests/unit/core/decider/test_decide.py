@@ -13,17 +13,10 @@ from batuta_core.decider.known import Known, Needs
 from batuta_core.decider.outcome import PURGE_AFTER_MS
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.model.command import ArmTimer, Purge, WriteSummary
-from batuta_core.model.event import (
-    TaskPlace,
-    TaskUpdated,
-    TimerFired,
-    WorkflowBroken,
-    WorkflowRemoved,
-    WorkflowStarted,
-    WorkflowTerminated,
-)
+from batuta_core.model.event import TaskUpdated, TimerFired, WorkflowBroken, WorkflowRemoved, WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Mark
 
 REMOVED = WorkflowRemoved(op="remove")

@@ -12,15 +12,9 @@ from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.decider.step import SCRIPTS_MAX
 from batuta_core.model.command import ArmTimer
 from batuta_core.model.error import OperationRefused
-from batuta_core.model.event import (
-    TaskPlace,
-    WorkflowPaused,
-    WorkflowRerun,
-    WorkflowRestarted,
-    WorkflowResumed,
-    WorkflowRetried,
-    WorkflowTerminated,
-)
+from batuta_core.model.event import WorkflowTerminated
+from batuta_core.model.operation_event import WorkflowPaused, WorkflowRerun, WorkflowRestarted, WorkflowResumed, WorkflowRetried
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin
 
 BROKEN = ScriptResult(error="broken")

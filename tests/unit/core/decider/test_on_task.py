@@ -10,8 +10,9 @@ from tests.unit.core.decider.play import BEGIN_MS, Play, simple
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.decider.timeout import DELAY_MAX_MS, LEASE_MS, RESEND_MS
 from batuta_core.model.command import EnqueueTask
-from batuta_core.model.event import QueueMade, TaskDeadLettered, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUndeliverable
+from batuta_core.model.event import QueueMade, TaskDeadLettered, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUndeliverable
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Mark
 
 IN_PROGRESS = TaskStatus.IN_PROGRESS

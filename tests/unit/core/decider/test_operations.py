@@ -10,21 +10,19 @@ from tests.unit.core.decider.play import Play, simple
 from batuta_core.decider.known import DefinitionName, FoundDefinition
 from batuta_core.model.command import ArmTimer, StartFailureWorkflow, WriteSummary
 from batuta_core.model.error import InvalidInput, OperationRefused
-from batuta_core.model.event import (
+from batuta_core.model.event import Event, TaskUpdated, WorkflowTerminated
+from batuta_core.model.execution import TaskStatus
+from batuta_core.model.operation_event import (
     CallbacksReset,
-    Event,
-    TaskPlace,
     TaskSkipped,
-    TaskUpdated,
     VariablesUpdated,
     WorkflowPaused,
     WorkflowRerun,
     WorkflowRestarted,
     WorkflowResumed,
     WorkflowRetried,
-    WorkflowTerminated,
 )
-from batuta_core.model.execution import TaskStatus
+from batuta_core.model.place import TaskPlace
 
 PAUSE, RESUME, RETRY = WorkflowPaused(op="p"), WorkflowResumed(op="r"), WorkflowRetried(op="t")
 TERMINATE = WorkflowTerminated(op="x")

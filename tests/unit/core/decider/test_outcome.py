@@ -12,8 +12,9 @@ from batuta_core.decider.outcome import FAILED_REFS_MAX, FAILURE_WORKFLOW_KEY
 from batuta_core.decider.timeout import DELAY_MAX_MS
 from batuta_core.model import ids
 from batuta_core.model.command import EnqueueTask, StartFailureWorkflow, WriteSummary
-from batuta_core.model.event import TaskPlace, TaskUpdated, WorkflowRemoved, WorkflowTerminated
+from batuta_core.model.event import TaskUpdated, WorkflowRemoved, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.place import TaskPlace
 
 FAILED, TERMINAL, CANCELED = TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR, TaskStatus.CANCELED
 

@@ -12,7 +12,6 @@ from batuta_core.model.command import EnqueueTask, ReturnPermit
 from batuta_core.model.event import (
     TaskDeadLettered,
     TaskHandedBack,
-    TaskPlace,
     TaskStarted,
     TaskUpdated,
     TimerFired,
@@ -21,6 +20,7 @@ from batuta_core.model.event import (
 )
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.gate import NO_LIMITS, Entry, GateState, Limits, PermitReturned
+from batuta_core.model.place import TaskPlace
 
 TWO = Limits(concurrent=2)
 RATE = Limits(rate=2, window_s=10)

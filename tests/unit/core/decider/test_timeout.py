@@ -9,8 +9,9 @@ from tests.unit.core.decider.play import BEGIN_MS, Play, simple
 
 from batuta_core.decider.compile import Node
 from batuta_core.decider.timeout import DELAY_MAX_MS, LATE_ATTEMPT_MS, LEASE_MS, LOOK_MS, RESEND_MS, Deadline, deadlines, earliest, missed
-from batuta_core.model.event import NO_TIMER, TaskPlace, TimerFired
+from batuta_core.model.event import NO_TIMER, TimerFired
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask
 
 T = BEGIN_MS

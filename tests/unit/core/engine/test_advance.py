@@ -14,10 +14,11 @@ from batuta_core.engine.dispatch import open_commands
 from batuta_core.engine.ports import Incoming, Ports
 from batuta_core.model.command import ArmTimer, EnqueueTask, WriteSummary
 from batuta_core.model.error import Unavailable
-from batuta_core.model.event import TaskPlace, TaskUpdated, TimerFired, WorkflowTerminated
+from batuta_core.model.event import TaskUpdated, TimerFired, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 UNKNOWN = ExecutionId(NAMESPACE, "00000000-0000-4000-8000-000000000000")

@@ -15,11 +15,13 @@ from batuta_core.engine.ports import Incoming, SummaryQuery
 from batuta_core.engine.signal import signal
 from batuta_core.engine.start import IdempotencyStrategy
 from batuta_core.model.error import WorkflowDefinitionNotFound
-from batuta_core.model.event import ChildEnded, TaskPlace, WorkflowStarted
+from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildEnded
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 
 
 @pytest.fixture

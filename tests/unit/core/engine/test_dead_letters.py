@@ -9,10 +9,11 @@ from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine.dead_letters import drain, drain_tasks
 from batuta_core.engine.ports import MAX_RECEIVES, TASK_VISIBILITY_S, Incoming, Outgoing
-from batuta_core.model.event import TaskPlace, TaskUpdated, WorkflowTerminated
+from batuta_core.model.event import TaskUpdated, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage, TimerMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 
 DONE = TaskUpdated(place=TaskPlace(1, 0), status=TaskStatus.COMPLETED)
 

@@ -9,10 +9,11 @@ from tests.unit.core.engine.server import Server, simple
 
 from batuta_core.engine.fetch import RECORD_MAX_BYTES, LruCache, dump_json, graph_of, load_json, read_payload, spill
 from batuta_core.model.error import WorkflowDefinitionNotFound
-from batuta_core.model.event import TaskPlace, TaskUpdated
+from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import INLINE_MAX_BYTES, PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Head, Record, TaskChange
 
 EXECUTION = ExecutionId("shop", "00000000-0000-4000-8000-000000000001")

@@ -8,10 +8,10 @@ import pytest
 from tests.unit.core.model.values import ODD
 
 from batuta_core.model.error import TokenRefused
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.gate import Entry, GateDue, GateId, GateMessage, GateState, Held, Limits, PermitReturned, TaskEntered, order_ms
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 T = 1_764_000_000_000

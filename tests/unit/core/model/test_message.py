@@ -9,10 +9,11 @@ import pytest
 from tests.unit.core.model.values import EVENTS, EXECUTION, ODD, PLACE
 
 from batuta_core.model.error import NewerSchema, TokenRefused
-from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskPlace, TaskStarted, TaskUpdated
+from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA, GuardFired, Inbound, InboxMessage, NotOurs, TaskEnvelope, TaskMessage, TimerMessage
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 SIGNER = Signer([b"k" * 16])

@@ -16,9 +16,10 @@ from tests.unit.core.model.values import COMMANDS, EVENTS, ODD, PARENT, PLACE
 
 from batuta_core.model.command import Command, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
-from batuta_core.model.event import Event, TaskPlace, event_from_dict
+from batuta_core.model.event import Event, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import (
     About,
     Begin,

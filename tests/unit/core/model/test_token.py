@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 OLD, NEW = b"o" * 16, b"n" * 32

@@ -16,37 +16,35 @@ from batuta_core.model.command import (
     WriteSummary,
 )
 from batuta_core.model.event import (
-    CallbacksReset,
-    ChildBegan,
-    ChildEnded,
-    ChildRevived,
     Event,
-    ParentTask,
     QueueMade,
-    StoppedByParent,
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
-    TaskPlace,
-    TaskSkipped,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
     TimerFired,
-    VariablesUpdated,
     WorkflowBroken,
-    WorkflowPaused,
     WorkflowRemoved,
-    WorkflowRerun,
-    WorkflowRestarted,
-    WorkflowResumed,
-    WorkflowRetried,
     WorkflowStarted,
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildRevived, StoppedByParent
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.operation_event import (
+    CallbacksReset,
+    TaskSkipped,
+    VariablesUpdated,
+    WorkflowPaused,
+    WorkflowRerun,
+    WorkflowRestarted,
+    WorkflowResumed,
+    WorkflowRetried,
+)
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import ParentTask, TaskPlace
 
 EXECUTION = ExecutionId("shop", "0188bd2e-e01a-4f0e-9a3c-0123456789ab")
 PLACE = TaskPlace(300, 7)

@@ -12,8 +12,8 @@ import pytest
 from tests.unit.functions.aws.scripted import Deed, ScriptedServer, refusal
 
 from batuta_core.model.error import BatutaError
-from batuta_core.model.event import TaskPlace
 from batuta_core.model.names import ExecutionId
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 from batuta_server.aws import key_ring
 from batuta_server.aws.key_ring import READ_EVERY_S, SIGN_AFTER_MS, TRY_AGAIN_AFTER_S, VERIFIES_FOR_MS, KeyRing, parsed, usable

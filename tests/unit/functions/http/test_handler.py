@@ -14,11 +14,12 @@ from tests.unit.functions.strange import NEWER, STRANGE
 
 from batuta_core.engine.ports import Incoming, Outgoing
 from batuta_core.model.error import Unavailable
-from batuta_core.model.event import TaskPlace, TaskUpdated
+from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage, TaskMessage
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 from batuta_core.simulator.world import World
 from batuta_server.http import handler as handler_module

@@ -15,19 +15,10 @@ from batuta_core.decider.tasks.starting import DEPTH_MAX, Request, Unreadable, w
 from batuta_core.decider.tasks.sub_workflow import SubWorkflow
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.model.command import EnqueueTask, StartChild, StopChild, TellParent
-from batuta_core.model.event import (
-    ChildBegan,
-    ChildEnded,
-    ParentTask,
-    StoppedByParent,
-    TaskUpdated,
-    TimerFired,
-    WorkflowBroken,
-    WorkflowRemoved,
-    WorkflowStarted,
-    WorkflowTerminated,
-)
+from batuta_core.model.event import TaskUpdated, TimerFired, WorkflowBroken, WorkflowRemoved, WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.family_event import ChildBegan, ChildEnded, StoppedByParent
+from batuta_core.model.place import ParentTask
 
 FOUND = {DefinitionName("child", 1): FoundDefinition("child", 1, "hash-of-child")}
 PARENT = ParentTask("00000000-0000-4000-8000-00000000000a", 3, 1)
