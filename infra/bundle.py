@@ -57,8 +57,11 @@ SANDBOX = Contents(
 _FILES_LEFT_OUT = frozenset({"RECORD", "REQUESTED", "INSTALLER", "direct_url.json", "uv_cache.json", ".lock"})
 _SUFFIXES_LEFT_OUT = (".pyi", ".pyc", ".typed")
 _FOLDERS_LEFT_OUT = frozenset({"__pycache__", "bin", "tests", "test"})
-# Powertools' parts that load libraries of their own, which are not there.
+# Powertools' parts that load libraries of their own, which are not there, or that nothing here loads.
 _UNUSED = (
+    "aws_lambda_powertools/utilities/auth_alpha",
+    "aws_lambda_powertools/utilities/circuit_breaker",
+    "aws_lambda_powertools/utilities/streaming",
     "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/kafka",
     "aws_lambda_powertools/utilities/data_masking",

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         TaskDefinitionNotFound,
         TaskNotFound,
         Unavailable,
-        UnsupportedTaskType,
         WorkflowDefinitionNotFound,
         WorkflowNotFound,
     )
@@ -55,7 +54,7 @@ _MODULES = {
     "batuta.worker.worker": ("Worker",),
     "batuta_core.model.error": (
         "BatutaError", "DefinitionExists", "ExecutionExists", "ExecutionTooLarge", "InvalidInput", "OperationRefused", "PayloadTooLarge",
-        "Problem", "TaskDefinitionNotFound", "TaskNotFound", "Unavailable", "UnsupportedTaskType",
+        "Problem", "TaskDefinitionNotFound", "TaskNotFound", "Unavailable",
         "WorkflowDefinitionNotFound", "WorkflowNotFound",
     ),
     "batuta_core.model.execution": ("TaskStatus", "WorkflowStatus"),
@@ -68,7 +67,7 @@ __all__ = [
     "ExecutionStatus", "ExecutionSummary", "ExecutionTooLarge", "Exponential", "Fatal", "Fixed", "Health", "InProgress",
     "InvalidInput", "Linear", "NoAnswer", "OperationRefused", "Page", "PayloadTooLarge", "Problem", "RetryLater", "SettingsError",
     "Task", "TaskContext", "TaskDefinitionNotFound", "TaskLogLine", "TaskNotFound", "TaskStatus", "Unavailable",
-    "UnsupportedTaskType", "WaitTimeout", "WholeInput", "Worker", "WorkflowDefinitionNotFound", "WorkflowNotFound", "WorkflowStatus",
+    "WaitTimeout", "WholeInput", "Worker", "WorkflowDefinitionNotFound", "WorkflowNotFound", "WorkflowStatus",
     "current_task", "task",
 ]  # fmt: skip
 

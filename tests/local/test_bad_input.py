@@ -193,14 +193,6 @@ def test_unknown_fields_are_ignored(http: Http, name: str) -> None:
     assert http("POST", "/api/workflow", {"name": name, "input": {}, "mood": "good", "idempotencyStrategy": "FAIL"}).status == 200
 
 
-def test_a_task_type_of_a_later_version_is_registered_and_refused_at_start(http: Http, name: str) -> None:
-    later = {"name": "k", "taskReferenceName": "k", "type": "KAFKA_PUBLISH", "inputParameters": {"kafka_request": {"topic": "t"}}}
-    assert http("POST", "/api/metadata/workflow", {"name": name, "tasks": [later]}).status == 200
-    answer = http("POST", "/api/workflow", {"name": name, "input": {}})
-    assert (answer.status, answer.body["code"]) == (400, "unsupported_task_type")
-    assert "KAFKA_PUBLISH" in answer.body["message"]
-
-
 @pytest.mark.parametrize("namespace", ["UPPER", "a b", "-a", "a" * 33, "ä", "a/b"])
 def test_a_bad_namespace_is_refused_with_the_rule(http: Http, namespace: str) -> None:
     answer = http("GET", "/api/metadata/workflow", headers={"X-Batuta-Namespace": quote(namespace)})

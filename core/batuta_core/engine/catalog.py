@@ -20,7 +20,7 @@ from batuta_core.engine import limits
 from batuta_core.engine.fetch import LruCache
 from batuta_core.engine.ports import ANY_TASK, Ports
 from batuta_core.model import definition as definitions
-from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, UnsupportedTaskType, WorkflowDefinitionNotFound
+from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, WorkflowDefinitionNotFound
 from batuta_core.model.names import task_queue_name
 
 JavascriptCheck = Callable[[str], str | None]  # source -> what is wrong with its syntax, None when nothing is
@@ -109,8 +109,7 @@ def _children_versions(ports: Ports, namespace: str, registered: Mapping[str, An
 
 
 def require_runnable(tasks: Sequence[WorkflowTask]) -> None:
-    """Raises UnsupportedTaskType when this version cannot run one of the tasks, nested ones included; InvalidInput for a task
-    that registration lets pass, as Conductor's does, although nothing can run it."""
+    """Raises InvalidInput for a task, nested ones included, that registration lets pass, as Conductor's does, though nothing can run it."""
     for task, path in definitions.walk(tasks):
         for field in ("name", "taskReferenceName"):
             if not task.get(field):
@@ -118,11 +117,6 @@ def require_runnable(tasks: Sequence[WorkflowTask]) -> None:
                     f"A task of type {task['type']} has no {field}, so it cannot be run.",
                     problems=[Problem(f"{path}.{field}", "is missing")],
                 )
-        if not task_type(task["type"]).is_supported:
-            raise UnsupportedTaskType(
-                f"Task {task['taskReferenceName']} is of type {task['type']}, which this version of Batuta cannot run yet.",
-                task_type=task["type"],
-            )
 
 
 def make_queues(ports: Ports, namespace: str, task_types: Sequence[str]) -> None:

@@ -67,12 +67,6 @@ class InvalidInput(BatutaError):
             self.remedy = "Correct the fields named in validationErrors and send the request again; nothing of it was done."
 
 
-class UnsupportedTaskType(BatutaError):
-    code = "unsupported_task_type"
-    http_status = 400
-    remedy = "Use the task types that README.md lists under Limits; a definition that was registered stays so."
-
-
 class WorkflowDefinitionNotFound(BatutaError):
     code = "workflow_definition_not_found"
     http_status = 404

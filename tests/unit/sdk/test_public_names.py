@@ -13,7 +13,7 @@ PUBLIC = [
     "AsyncClient", "BatutaError", "Client", "DefinitionExists", "DefinitionVersion", "Execution", "ExecutionExists", "ExecutionStatus",
     "ExecutionSummary", "ExecutionTooLarge", "Exponential", "Fatal", "Fixed", "Health", "InProgress", "InvalidInput", "Linear",
     "NoAnswer", "OperationRefused", "Page", "PayloadTooLarge", "Problem", "RetryLater", "SettingsError", "Task", "TaskContext",
-    "TaskDefinitionNotFound", "TaskLogLine", "TaskNotFound", "TaskStatus", "Unavailable", "UnsupportedTaskType", "WaitTimeout",
+    "TaskDefinitionNotFound", "TaskLogLine", "TaskNotFound", "TaskStatus", "Unavailable", "WaitTimeout",
     "WholeInput", "Worker", "WorkflowDefinitionNotFound", "WorkflowNotFound", "WorkflowStatus", "current_task", "task",
 ]  # fmt: skip
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 class ByFunction(TaskType):
-    is_supported = True
-
     def added_inputs(self, task: WorkflowTask) -> Mapping[str, Any]:
         return {"asyncComplete": task.get("asyncComplete") is True or task["inputParameters"].get("asyncComplete") is True}
 

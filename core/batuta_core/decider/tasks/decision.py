@@ -23,7 +23,6 @@ class Decision(TaskType):
     name = "DECISION"
     is_retried = False
     has_input_template = False
-    is_supported = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         if "caseValueParam" not in task and "caseExpression" not in task:

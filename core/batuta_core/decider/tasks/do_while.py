@@ -28,7 +28,6 @@ _ITEMS_INPUT = "_items"
 class DoWhile(TaskType):
     name = "DO_WHILE"
     is_retried = False
-    is_supported = True
     is_loop = True
     is_waiting = True
 

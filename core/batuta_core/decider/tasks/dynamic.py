@@ -25,7 +25,6 @@ class Dynamic(TaskType):
     is_worker = True
     is_named_late = True
     takes_parts = True
-    is_supported = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         if "dynamicTaskNameParam" not in task:

@@ -20,7 +20,6 @@ class ExclusiveJoin(TaskType):
     name = "EXCLUSIVE_JOIN"
     is_retried = False
     has_input_template = False
-    is_supported = True
     is_waiting = True
 
     def looks_at(self, task: WorkflowTask) -> Iterator[str]:

@@ -23,7 +23,6 @@ class ForkJoin(TaskType):
     name = "FORK_JOIN"
     is_retried = False
     has_input_template = False
-    is_supported = True
     is_fork = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:

@@ -39,7 +39,6 @@ class ForkJoinDynamic(TaskType):
     name = "FORK_JOIN_DYNAMIC"
     is_retried = False
     has_input_template = False
-    is_supported = True
     is_fork = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
@@ -197,9 +196,6 @@ def _checked(step: Step, node: Node, tasks: Sequence[Json]) -> Sequence[Json]:
         if task["type"] in _ONE_TASK_EACH:
             raise _Refused(f"The task {ref} of the dynamic fork {node.ref} is a {task['type']}: put it into a workflow and fork that.")
         taken.add(ref)
-    for ref, branch in step.graph.compile_branches(tasks).items():
-        if not branch.type.is_supported:
-            raise _Refused(f"The task {ref} of the dynamic fork {node.ref} is a {branch.type.name}, which this version cannot run yet.")
     return tasks
 
 

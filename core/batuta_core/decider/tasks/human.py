@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 class Human(TaskType):
     name = "HUMAN"
     has_input_template = False
-    is_supported = True
     is_limited = True
     limit_late_ms = LOOK_MS
 

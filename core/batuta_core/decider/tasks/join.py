@@ -25,7 +25,6 @@ class Join(TaskType):
     name = "JOIN"
     is_retried = False
     has_input_template = False
-    is_supported = True
     is_waiting = True
 
     def looks_at(self, task: WorkflowTask) -> Iterator[str]:

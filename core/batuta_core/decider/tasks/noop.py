@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 class Noop(TaskType):
     name = "NOOP"
     has_input_template = False
-    is_supported = True
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         step.local_task(node, TaskStatus.COMPLETED, {}, {})  # without the node's inputs (recorded)

@@ -64,8 +64,6 @@ def case_text(value: Any) -> str:
 class ScriptTask(TaskType):
     """Ends in the decision that it begins in; a further attempt, when its delay is over."""
 
-    is_supported = True
-
     def evaluate(self, step: Step, task_input: Mapping[str, Any], task_id: str | None) -> Ending:
         """Runs the task's script. ``task_id``: None for a task that is not open."""
         raise NotImplementedError

@@ -19,7 +19,6 @@ VARIABLES_MAX_KB = 256  # Conductor's maxWorkflowVariablesPayloadSizeThreshold, 
 class SetVariable(TaskType):
     name = "SET_VARIABLE"
     has_input_template = False
-    is_supported = True
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         task_input = step.inputs(node, hidden)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class Simple(TaskType):
     name = "SIMPLE"
     is_worker = True
-    is_supported = True
     takes_parts = True
 
     def wire_type(self, task: WorkflowTask) -> str:

@@ -52,7 +52,6 @@ class Unreadable(ValueError):
 class StartingTask(TaskType):
     """The start is a command of the record in which the task begins; whoever is started answers."""
 
-    is_supported = True
     has_input_template = False
     takes_parts = True
 

@@ -23,7 +23,6 @@ class Switch(TaskType):
     name = "SWITCH"
     is_retried = False
     has_input_template = False
-    is_supported = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         if "evaluatorType" not in task:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from batuta_core.model.error import Problem, UnsupportedTaskType
+from batuta_core.model.error import Problem
 from batuta_core.model.execution import TaskStatus
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class TaskType:
     is_told_domains: ClassVar[bool] = False  # its message says to which domains the execution's tasks go
     is_retried: ClassVar[bool] = True  # a failed one may be tried again (Conductor never retries control tasks)
     has_input_template: ClassVar[bool] = True  # the task definition's inputTemplate joins its input
-    is_supported: ClassVar[bool] = False  # it can be run; else only registered
     is_fork: ClassVar[bool] = False  # it begins branches, and the JOIN behind it
     is_loop: ClassVar[bool] = False  # what is inside of it is run again and again
     is_waiting: ClassVar[bool] = False  # it ends when others have ended: ``look`` is called whenever one has
@@ -76,7 +75,7 @@ class TaskType:
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
         """The flow has reached ``node``: make its task, or finish it at once and go on. The task's input does not see the
         tasks in ``hidden``."""
-        raise UnsupportedTaskType(f"Task type {self.name} cannot be run by this version.", task_type=self.name)
+        raise NotImplementedError(self.name)
 
     def look(self, step: Step, node: Node, task: OpenTask, *, is_last_chance: bool) -> bool:
         """Some task has ended since an open task of a waiting type was looked at: whether that changed anything. On the last

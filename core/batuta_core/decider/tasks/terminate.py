@@ -22,7 +22,6 @@ STATUSES = (WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.TERM
 class Terminate(TaskType):
     name = "TERMINATE"
     has_input_template = False
-    is_supported = True
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:
         if task["optional"]:

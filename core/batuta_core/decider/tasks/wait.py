@@ -55,7 +55,6 @@ ZONES: Mapping[str, int] = {
 class Wait(TaskType):
     name = "WAIT"
     has_input_template = False
-    is_supported = True
     is_limited = True
     limit_late_ms = LOOK_MS
 

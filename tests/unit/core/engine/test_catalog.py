@@ -8,9 +8,8 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, no_javascript, simple
 
 from batuta_core.decider.known import DefinitionName
-from batuta_core.decider.tasks.event import EventTask
 from batuta_core.engine import catalog
-from batuta_core.model.error import DefinitionExists, InvalidInput, TaskDefinitionNotFound, UnsupportedTaskType, WorkflowDefinitionNotFound
+from batuta_core.model.error import DefinitionExists, InvalidInput, TaskDefinitionNotFound, WorkflowDefinitionNotFound
 
 EVENT = {"name": "h", "taskReferenceName": "h", "type": "EVENT", "sink": "conductor"}
 
@@ -66,13 +65,6 @@ def test_a_new_definition_does_not_overwrite_and_a_changed_one_does(server: Serv
     register(server, workflow("w", version=2), is_new=True)
     found = server.world.definitions.workflows(NAMESPACE, "w")
     assert [(item["version"], item["tasks"][0]["name"]) for item in found] == [(1, "b"), (2, "a")]
-
-
-def test_what_cannot_be_run_yet_can_be_registered_and_is_refused_at_the_start(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EventTask, "is_supported", False)  # of the built-in types, every one is
-    register(server, workflow("w", simple("a"), EVENT))
-    with pytest.raises(UnsupportedTaskType, match="Task h is of type EVENT"):
-        server.start()
 
 
 def test_a_change_of_any_definition_counts_for_the_next_start_and_no_change_keeps_the_hash(server: Server) -> None:
