@@ -15,7 +15,7 @@ class Queues(Construct):
     """Encrypted with SQS's own keys, which are free, and closed to what does not come by TLS.
 
     They go with the stack, whatever is retained, and with them what lies in them. All but results that were not decided on can be sent
-    again from the journal (``engine/requeue.py``, ``revive``).
+    again from the journal (``engine/requeue.py``, ``send_again``).
     """
 
     def __init__(self, scope: Construct, id_: str, parameters: StageParameters) -> None:

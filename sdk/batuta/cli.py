@@ -224,6 +224,7 @@ def export(options: argparse.Namespace) -> None:
 
 def replay(options: argparse.Namespace) -> int:
     from batuta import journals
+    from batuta.sandbox import NoEvaluator
 
     try:
         exported = journals.read(options.file)
@@ -233,7 +234,7 @@ def replay(options: argparse.Namespace) -> int:
         difference = journals.decide_again(exported, options.break_at)
     except OSError as error:
         raise CommandFailed(f"{options.file} cannot be read: {error.strerror}") from error
-    except journals.ScriptsMissing as error:
+    except NoEvaluator as error:
         raise CommandFailed(str(error)) from error
     if difference is None:
         print(f"{exported.execution.workflow_id}: {len(numbers)} records, each comes out as it is")

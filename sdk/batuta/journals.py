@@ -1,12 +1,10 @@
 """``batuta export`` and ``batuta replay``: an execution's journal as a file, and deciding it again on this machine.
 
-The one part of the SDK that needs the decider; it is imported when one of the two is asked for.
+Needs the decider, as ``batuta.testing`` does and nothing else in the SDK; it is imported when one of the two is asked for.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +13,13 @@ from typing import Any
 
 from batuta.client import Client
 from batuta.http import Call, read_json
-from batuta_core.decider.known import Script, ScriptResult
+from batuta.sandbox import SANDBOX
 from batuta_core.engine.export import Export, from_pages
 from batuta_core.engine.replay import Difference, replay
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.payload import PayloadRef
 
 STDOUT = Path("-")
-
-
-class ScriptsMissing(Exception):
-    """The execution runs scripts, and what runs them is not installed."""
 
 
 def fetch(client: Client, workflow_id: str) -> Export:
@@ -68,28 +62,6 @@ def read(file: Path) -> Export:
 
 
 def decide_again(exported: Export, break_at: int) -> Difference | None:
-    """The first record that comes out otherwise than the journal has it. Raises ScriptsMissing."""
-    with _Scripts() as scripts:
-        return replay(exported, scripts, break_at=break_at)
-
-
-class _Scripts:
-    """Runs users' scripts as the server does, in a process of its own, if the server is installed; begun with the first script."""
-
-    def __init__(self) -> None:
-        self._sandbox: Any = None
-
-    def __enter__(self) -> _Scripts:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._sandbox is not None:
-            self._sandbox.close()
-
-    def run(self, scripts: Sequence[Script]) -> Sequence[ScriptResult]:
-        if self._sandbox is None:
-            if importlib.util.find_spec("batuta_server") is None:
-                raise ScriptsMissing("this execution runs scripts, which the server's package does: pip install 'batuta[dev]'")
-            self._sandbox = importlib.import_module("batuta_server.sandbox.runner").Sandbox()
-        found: Sequence[ScriptResult] = self._sandbox.run(scripts)
-        return found
+    """The first record that comes out otherwise than the journal has it. Raises NoEvaluator when it runs scripts and
+    what runs them is not installed."""
+    return replay(exported, SANDBOX, break_at=break_at)

@@ -13,7 +13,7 @@ import pytest
 from batuta_core.engine.ports import SinkRefused
 from batuta_core.model.error import Unavailable
 from batuta_server.aws.signature import Credentials
-from batuta_server.aws.sinks import ANY, MESSAGE_ID, PAYLOAD_MAX_BYTES, AwsSinks
+from batuta_server.aws.sinks import ANY, EVENT_MAX_BYTES, MESSAGE_ID, AwsSinks
 from tests.contract.servers import Server
 
 REGION = "us-east-1"
@@ -103,9 +103,9 @@ def test_what_is_not_there_is_refused(cloud: Cloud) -> None:
 
 def test_what_is_too_large_is_refused(cloud: Cloud) -> None:
     cloud.queue("x")
-    cloud.sinks(ANY).publish("sqs:x", "m1", "x" * PAYLOAD_MAX_BYTES)
+    cloud.sinks(ANY).publish("sqs:x", "m1", "x" * EVENT_MAX_BYTES)
     with pytest.raises(SinkRefused, match="the limit is"):
-        cloud.sinks(ANY).publish("sqs:x", "m1", "ü" * (PAYLOAD_MAX_BYTES // 2 + 1))
+        cloud.sinks(ANY).publish("sqs:x", "m1", "ü" * (EVENT_MAX_BYTES // 2 + 1))
 
 
 def test_who_does_not_answer_is_asked_another_time(cloud: Cloud) -> None:

@@ -24,7 +24,6 @@ from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record, TaskChange
 
 REVIVALS = WorkflowRetried | WorkflowRestarted | WorkflowRerun
-ENDED_BY_PAUSE = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.COMPLETED_WITH_ERRORS)
 USER_VARIABLE = "user"  # nothing reads it, so a user may set it at any moment
 
 

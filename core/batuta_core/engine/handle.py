@@ -31,6 +31,8 @@ from batuta_core.model.error import BatutaError, InvalidInput, ResourceMissing
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.handler import COMPLETE_TASK, FAIL_TASK, START_WORKFLOW, TERMINATE_WORKFLOW, UPDATE_VARIABLES
+from batuta_core.model.json_text import strict_json
+from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.names import ExecutionId
 
 MESSAGE_ID = "conductor.event.messageId"  # Conductor's keys in what an action hands on
@@ -121,14 +123,11 @@ def expanded(value: Any) -> Any:
         return [expanded(item) for item in value]
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
-            return expanded(json.loads(value, parse_constant=_refuse))
+            found = strict_json(value)
         except (ValueError, RecursionError):
             return value
+        return value if is_too_deep(found) else expanded(found)
     return value
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
 
 
 # --- actions

@@ -417,13 +417,6 @@ class Sinks(Protocol):
         """``sink`` is ``provider:name``. At least once. Raises SinkRefused, or Unavailable."""
 
 
-class NoSinks:
-    """Where nothing is published."""
-
-    def publish(self, sink: str, message_id: str, payload: str) -> None:
-        raise SinkRefused(f"nothing here publishes to {sink}")
-
-
 class Scripts(Protocol):
     """Where users' scripts are run, apart from everything else."""
 

@@ -6,8 +6,6 @@ the repeat (``engine.handle``); what listens to a sink outside gets that id and 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +19,7 @@ from batuta_core.engine.ports import Incoming, Ports, SinkRefused, Sinks
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.message import NotOurs, TaskMessage
 
@@ -68,7 +67,7 @@ def publish(ports: Ports, sinks: Sinks, received: Incoming) -> bool:
 def handle_outside(ports: Ports, namespace: str, event: str, received: Incoming) -> bool:
     """Gives a message of somebody else's queue to the handlers of ``event``. Whether it is dealt with."""
     try:
-        payload = json.loads(received.text, parse_constant=_refuse, parse_float=_finite)
+        payload = strict_json(received.text)
         payload = received.text if is_too_deep(payload) else payload
     except (ValueError, RecursionError):
         payload = received.text
@@ -150,12 +149,3 @@ def _report(ports: Ports, message: TaskMessage, outcome: _Outcome, began_ms: int
 
     outgoing = child.with_payload(ports, message.execution, dict(outcome.output), updated)
     ports.queues.send(timers.inbox_queue(ports), [outgoing])
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    return found if math.isfinite(found) else _refuse(text)
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(f"{text} is no number in our JSON")

@@ -347,7 +347,8 @@ class WorkflowRemoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowBroken:
-    """Deciding raised an error at every try. The execution fails with it rather than standing still."""
+    """No decision is possible: it raised an error at every try, or its record would be too large. The execution fails with the reason
+    rather than standing still."""
 
     op: str
     reason: str

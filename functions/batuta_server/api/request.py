@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import re
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
@@ -25,6 +24,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from batuta_core.engine.synchronous import ReturnStrategy
 from batuta_core.model.error import InvalidInput, NamespaceNotServed, PayloadTooLarge, Problem
 from batuta_core.model.ids import is_workflow_id, parse_task_id
+from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
 from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, check_namespace
 from batuta_server.facts import NAMESPACE, facts_of
@@ -185,24 +185,13 @@ def parse_json(text: str) -> Any:
     if not text.strip():
         raise InvalidInput("The request has no body; it must be JSON.")
     try:
-        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        found = strict_json(text)
     except RecursionError as error:
         raise InvalidInput("The body is nested too deeply.") from error
     except ValueError as error:
         raise InvalidInput(f"The body is not JSON: {error}") from error
     if is_too_deep(found, BODY_DEPTH_MAX):
         raise InvalidInput(f"The body is nested deeper than {BODY_DEPTH_MAX} levels.")
-    return found
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if math.isinf(found):  # it would be answered as Infinity, which is no JSON
-        raise ValueError(f"{text[:64]} is too large for a number of 64 bits")
     return found
 
 

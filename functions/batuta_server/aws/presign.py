@@ -10,7 +10,7 @@ import hmac
 import time
 from urllib.parse import quote, urlencode, urlsplit
 
-from batuta_server.aws.signature import Credentials
+from batuta_server.aws.signature import Credentials, signing_key
 
 
 def presigned_url(credentials: Credentials, region: str, url: str, method: str, expires_s: int, epoch_s: float) -> str:
@@ -29,9 +29,7 @@ def presigned_url(credentials: Credentials, region: str, url: str, method: str, 
     encoded = urlencode(query, quote_via=quote, safe="-_.~")  # in the order of the names, as it must be
     canonical = f"{method}\n{parts.path}\n{encoded}\nhost:{parts.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{credentials.secret_access_key}".encode()
-    for part in (stamp[:8], region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+    key = signing_key(credentials.secret_access_key, stamp[:8], region, "s3")
     return f"{url}?{encoded}&X-Amz-Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
 
 

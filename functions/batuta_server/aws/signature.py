@@ -33,6 +33,14 @@ class Credentials:
         return cls(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN", ""))
 
 
+def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+    """``day`` as ``YYYYMMDD``, UTC."""
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
 class SigningKeys:
     """Signs the calls to one service at one host."""
 
@@ -81,8 +89,5 @@ class SigningKeys:
     def _key(self, day: str) -> bytes:
         kept = self._key_of_day  # read and replaced whole: threads need no lock
         if kept[0] != day:
-            key = f"AWS4{self._credentials.secret_access_key}".encode()
-            for part in (day, self._region, self._service, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._key_of_day = kept = (day, key)
+            self._key_of_day = kept = (day, signing_key(self._credentials.secret_access_key, day, self._region, self._service))
         return kept[1]

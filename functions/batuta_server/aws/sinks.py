@@ -12,7 +12,7 @@ from batuta_server.aws.signature import Credentials
 from batuta_server.aws.transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 ANY = "*"
-PAYLOAD_MAX_BYTES = 240 * 1024  # EventBridge and SNS take 256 KiB, the event's other fields included
+EVENT_MAX_BYTES = 240 * 1024  # EventBridge and SNS take 256 KiB, the event's other fields included
 MESSAGE_ID = "batuta.message_id"  # the attribute by which a listener knows a repeat
 _SOURCE, _DETAIL_TYPE = "batuta", "batuta.event"  # of what EventBridge gets
 _TRIES = 3
@@ -41,8 +41,8 @@ class AwsSinks:
         if not self._allowed & {ANY, sink}:
             raise SinkRefused(f"This stage does not publish to {sink}: add it to the parameter event_sinks and deploy.")
         size = len(payload.encode("utf-8", "surrogatepass"))
-        if size > PAYLOAD_MAX_BYTES:
-            raise SinkRefused(f"The event for {sink} has {size} bytes, the limit is {PAYLOAD_MAX_BYTES}.")
+        if size > EVENT_MAX_BYTES:
+            raise SinkRefused(f"The event for {sink} has {size} bytes, the limit is {EVENT_MAX_BYTES}.")
         send = {"sqs": self._to_queue, "sns": self._to_topic, "eventbridge": self._to_bus}[provider]
         self._call(sink, lambda: send(name, message_id, payload))
 

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from batuta.results import Execution, Task
+from batuta.sandbox import SANDBOX
 from batuta.serializer import to_json, to_output
 from batuta.testing.answers import Answers, Unanswered, Workers
-from batuta.testing.scripts import SANDBOX, Evaluate, Evaluator
+from batuta.testing.scripts import Evaluate, Evaluator
 from batuta_core.engine import catalog, operate, operations, query, signal
 from batuta_core.engine.fetch import read_payload
 from batuta_core.engine.ports import Ports

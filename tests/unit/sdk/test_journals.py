@@ -11,7 +11,8 @@ import pytest
 from tests.unit.functions.api.caller import Api, simple, workflow
 from tests.unit.sdk.stub import Answer, Asked, StubServer
 
-from batuta import cli, journals
+from batuta import cli
+from batuta.sandbox import SANDBOX, NoEvaluator, SandboxProgram
 from batuta_core.decider.known import Language, Script
 from batuta_core.engine import export as exports
 
@@ -83,15 +84,14 @@ def test_the_debugger_stops_at_the_record(api: Api, stub: StubServer, tmp_path: 
 
 
 def test_scripts_are_run_again_as_the_server_runs_them() -> None:
-    with journals._Scripts() as scripts:
-        (found,) = scripts.run([Script(Language.JAVASCRIPT, "$.n * 2", '{"n":4}', 0, "t")])
+    (found,) = SANDBOX.run([Script(Language.JAVASCRIPT, "$.n * 2", '{"n":4}', 0, "t")])
     assert found.value == 8
 
 
 def test_without_the_server_a_script_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with journals._Scripts() as scripts, pytest.raises(journals.ScriptsMissing, match="batuta"):
-        scripts.run([Script(Language.JAVASCRIPT, "1", "{}", 0, "t")])
+    with pytest.raises(NoEvaluator, match="batuta_server"):
+        SandboxProgram().run([Script(Language.JAVASCRIPT, "1", "{}", 0, "t")])
 
 
 def test_what_cannot_be_replayed_is_said(stub: StubServer, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

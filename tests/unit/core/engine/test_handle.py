@@ -83,6 +83,8 @@ def test_json_in_texts_is_read_where_that_is_asked_for(is_asked: bool) -> None:
         (" [1]", [1]),
         ("{broken", "{broken"),
         ("[NaN]", "[NaN]"),
+        ('{"n": 1e999}', '{"n": 1e999}'),
+        ("[" * 250 + "]" * 250, "[" * 250 + "]" * 250),
         ("5", "5"),
         ("", ""),
         ({"a": ["{}", 1, None]}, {"a": [{}, 1, None]}),

@@ -339,10 +339,10 @@ def test_scripts_run_in_the_servers_sandbox_or_where_the_test_says() -> None:
 
 
 def test_a_script_that_nothing_can_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batuta.testing.scripts.SANDBOX, "_process", None)
+    monkeypatch.setattr(batuta.sandbox.SANDBOX, "_process", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     inline = of_type("INLINE", "sum", evaluatorType="javascript", expression="1")
-    with pytest.raises(batuta.testing.NoEvaluator, match=r"pip install 'batuta\[testing\]', or give batuta.testing.run a function"):
+    with pytest.raises(batuta.testing.NoEvaluator, match=r"pip install 'batuta\[testing\]'; a test may give batuta.testing.run a function"):
         run(workflow(inline))
 
 
