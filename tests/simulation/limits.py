@@ -99,9 +99,11 @@ class LimitWatcher:
         ]
 
     def _is_wanted(self, delivery: _Delivery) -> bool:
+        """Whether it is open, and of an execution whose definition knew of limits when it started (the first limits of a task type
+        hold for those that start later)."""
         execution, place, send = delivery
         record = self._watcher.last.get(execution)
-        return record is not None and any(task.place == place and task.sends == send for task in record.head.open.values())
+        return record is not None and any(task.place == place and task.sends == send and task.gate for task in record.head.open.values())
 
     def _delivery(self, text: str) -> tuple[TaskMessage, _Delivery] | None:
         try:

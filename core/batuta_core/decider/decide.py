@@ -56,6 +56,7 @@ from batuta_core.model.operation_event import (
     WorkflowResumed,
     WorkflowRetried,
 )
+from batuta_core.model.payload import assembled
 from batuta_core.model.record import About, Ended, Head, Mark, Record
 
 MARK_OVERDUE_MS = 15 * 60 * 1000
@@ -142,7 +143,7 @@ def _begin(graph: Graph, execution: ExecutionId, events: Sequence[Event], seq: i
     )
     head = Head(status=WorkflowStatus.RUNNING, definition=graph.hash, created_ms=now_ms, about=about)
     step = Step(graph, execution, head, seq + 1, known, now_ms)
-    step.draft.events.append(replace(event, input=_with_template(step, event)))
+    step.draft.events.append(replace(event, input=assembled(_with_template(step, event))))
     if not any(isinstance(other, StoppedByParent | WorkflowBroken) for other in events[1:]):  # else it ends before it runs
         step.go_to(graph.first)
         _run(step)
@@ -177,7 +178,7 @@ def _apply(step: Step, event: Event) -> bool:
         case WorkflowBroken():
             if not step.is_running:
                 return False
-            outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={})  # evaluating its output may be what breaks
+            outcome.finish(step, WorkflowStatus.FAILED, event.reason, output={}, is_shown=False)  # evaluating these may be what breaks
             return True
         case ChildBegan() | ChildEnded() | ChildRevived():
             return on_child.apply(step, event, len(step.draft.events) - 1)

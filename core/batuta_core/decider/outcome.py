@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import lives, retry
-from batuta_core.decider.known import DefinitionName, NotStartable
+from batuta_core.decider.known import DefinitionName, FoundDefinition, NotStartable
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
 from batuta_core.model import ids
@@ -163,6 +163,7 @@ def finish(
     failed: Ended | None = None,
     output: Any = None,
     is_failure_handled: bool = True,
+    is_shown: bool = True,
 ) -> None:
     """Ends the execution. ``failed`` is the task to blame, ``output`` what a TERMINATE task said, if one did.
 
@@ -171,7 +172,7 @@ def finish(
     if step.is_ending:
         return  # something beside it has ended it already
     _begin_beside(step)
-    _cancel_open_tasks(step, is_shown=True)
+    _cancel_open_tasks(step, is_shown=is_shown)
     step.output = assembled(_workflow_output(step) if output is None else output)
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
@@ -245,11 +246,16 @@ def _workflow_output(step: Step) -> Any:
 
 
 def _handle_failure(step: Step, failed: Ended | None) -> None:
-    name = _failure_workflow_name(step)
-    if not name:
-        return
-    wanted = DefinitionName(name, step.graph.definition.get("failureWorkflowVersion"))
-    found = step.definition(wanted)
+    found: FoundDefinition | NotStartable
+    try:
+        name = _failure_workflow_name(step)
+    except PayloadTooLarge as error:  # the input that names it
+        name = str(step.graph.definition["failureWorkflow"])
+        found = NotStartable(error.message)
+    else:
+        if not name:
+            return
+        found = step.definition(DefinitionName(name, step.graph.definition.get("failureWorkflowVersion")))
     output = step.reader.part(step.output)
     if isinstance(found, NotStartable):
         shown = f"Error workflow {name} failed to start.  reason: {found.reason}"  # Conductor's words

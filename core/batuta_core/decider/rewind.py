@@ -54,6 +54,7 @@ def rewind(step: Step, task: PastTask, seq: int) -> Rewound:
     begins = list(_to_come(step, standing, record, index, task, attempts))
     beside = [other for other in standing.open.values() if not _node(step, standing, other.ref).type.is_waiting]
     beside.extend(standing.anew.values())
+    beside.extend(_undecided(step, standing, record, index))
     _follow(step, {other.number: other for other in beside}, record.seq, index, seq)
     done = [other for other in beside if other.status.is_successful]
     standing.anew = {other.number: other for other in (task, *beside) if other not in done}
@@ -70,6 +71,18 @@ def _node(step: Step, standing: Standing, ref: str) -> Node:
     if node is None:
         raise KeyError(ref)
     return node
+
+
+def _undecided(step: Step, standing: Standing, record: Record, index: int) -> Iterator[PastTask]:
+    """Those that had failed in a pause, and of which the end of the pause had not decided yet: as if they were open still."""
+    held = step.known_record(record.seq - 1).head.held if record.seq > 1 else ()
+    decided = {change.number for change in record.changes[:index]}
+    for task in [standing.bad[item.task.ref] for item in held if item.task.ref in standing.bad and item.task.number not in decided]:
+        del standing.bad[task.ref]
+        standing.ended.pop(task.ref, None)
+        if standing.last_task is not None and standing.last_task.number == task.number:
+            standing.last_task = standing.last_task._replace(number=task.number - 1)  # it will be again, with another end
+        yield task
 
 
 def _follow(step: Step, tasks: Mapping[int, PastTask], begin: int, index: int, end: int) -> None:

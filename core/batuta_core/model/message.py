@@ -13,7 +13,6 @@ timers queue (delayed)    ``TimerMessage``    decider, API, the mover of far tim
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated, event_from_dict
 from batuta_core.model.gate import GATE_MESSAGES, GateMessage
+from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import get_slot, put_slot
@@ -29,6 +29,7 @@ from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 SCHEMA = 1
+GATE_SCHEMA = 2  # of what is said to gates: functions of before there were any let it wait for those that know them
 MESSAGE_MAX_BYTES = 256 * 1024  # SQS took 256 KiB until 2025-08 and takes 1 MiB since; other servers still the former
 TASK_INPUT_MAX_BYTES = 192 * 1024  # a larger input goes by reference; the rest of 256 KiB is ours, with room
 RESULT_OUTPUT_MAX_BYTES = 192 * 1024  # a larger output does not go through the queue: the worker posts it over HTTP
@@ -74,7 +75,8 @@ class InboxMessage:
     def to_text(self, signer: Signer | None = None) -> str:
         """``signer`` signs it as our own; without one the token must be set."""
         event = self.event.to_dict()
-        out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "ev": event}
+        schema = GATE_SCHEMA if isinstance(self.event, GateMessage) else SCHEMA
+        out: dict[str, Any] = {"v": schema, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "ev": event}
         if signer is not None:
             out["sig"] = signer.signature(_signed_text(self.execution, event))
         else:
@@ -85,7 +87,7 @@ class InboxMessage:
     @classmethod
     def parse(cls, text: str, signer: Signer) -> InboxMessage:
         """Raises NotOurs, NewerSchema (it must wait), or TokenRefused."""
-        data = _load(text)
+        data = _load(text, GATE_SCHEMA)
         try:
             execution = ExecutionId(str(data["ns"]), str(data["wf"]))
             event = _inbound_from_dict(data["ev"])
@@ -263,7 +265,8 @@ class TimerMessage:
     gate: str = ""  # whose moment it is; of the execution only the namespace counts
 
     def to_text(self) -> str:
-        out: dict[str, Any] = {"v": SCHEMA, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "rec": self.record}
+        schema = GATE_SCHEMA if self.gate else SCHEMA
+        out: dict[str, Any] = {"v": schema, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "rec": self.record}
         if self.due_ms:
             out["due"] = self.due_ms
         if self.wanted:
@@ -275,7 +278,7 @@ class TimerMessage:
     @classmethod
     def parse(cls, text: str) -> TimerMessage:
         """Raises NotOurs or NewerSchema (it must wait)."""
-        data = _load(text)
+        data = _load(text, GATE_SCHEMA)
         try:
             wanted = None
             if "queue" in data:
@@ -356,29 +359,17 @@ def _dump(data: Mapping[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":")) if _NOT_FOR_SQS.search(text) else text
 
 
-def _finite(text: str) -> float:
-    found = float(text)
-    return found if math.isfinite(found) else _refuse_number(text)
-
-
-def _refuse_number(text: str) -> float:
-    raise ValueError(f"{text[:20]} is no number in our JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_number, parse_float=_finite)  # made once: that takes as long as a message
-
-
-def _load(text: str) -> Mapping[str, Any]:
+def _load(text: str, newest: int = SCHEMA) -> Mapping[str, Any]:
     data = _load_any(text)
-    if data["v"] > SCHEMA:
-        raise NewerSchema(f"message of schema {data['v']}, this code knows {SCHEMA}")
+    if data["v"] > newest:
+        raise NewerSchema(f"message of schema {data['v']}, this code knows {newest}")
     return data
 
 
 def _load_any(text: str) -> Mapping[str, Any]:
     """Of whatever schema."""
     try:
-        data = _DECODER.decode(text)
+        data = strict_json(text)
     except (ValueError, RecursionError) as error:  # what we write is nested far less deep than the parser bears
         raise NotOurs("not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("v"), int):

@@ -14,6 +14,7 @@ from batuta_core.decider.tasks.simple import schedule
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.error import Problem
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.payload import PayloadPart, too_large
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
@@ -37,6 +38,8 @@ class Dynamic(TaskType):
         task_input = step.inputs(node, hidden)
         param = node.task["dynamicTaskNameParam"]
         name = task_input.get(param)
+        if type(name) is PayloadPart:
+            raise too_large(name, "the name of a dynamic task")
         if not name:
             shown = java_text(task_input, Budget())
             reason = f"Cannot map a dynamic task based on the parameter and input. Parameter= {param}, input= {shown}"

@@ -66,7 +66,7 @@ class Join(TaskType):
         places = {ref: place for ref in refs if (place := _output_before(step, task, ref))}
         step.reader.require(frozenset(record for _number, record, _shown in places.values()))
         found = {shown: view.output_in(step.reader.record(record), number) for number, record, shown in places.values()}
-        return {shown: whole for shown, output in found.items() if (whole := step.reader.payload(output))}
+        return {shown: whole for shown, output in found.items() if (whole := step.reader.part(output))}
 
 
 def _output_before(step: Step, join: OpenTask, ref: str) -> tuple[int, int, str] | None:

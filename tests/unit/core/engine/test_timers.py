@@ -107,7 +107,7 @@ def test_a_wait_ends_at_its_moment_or_a_second_later_however_long_it_is(server: 
 
 
 def test_what_is_not_ours_is_dropped_and_what_is_newer_comes_again(server: Server) -> None:
-    batch = [Incoming("junk", "junk", "r", 1), Incoming("new", '{"v":2}', "r", 1)]
+    batch = [Incoming("junk", "junk", "r", 1), Incoming("new", '{"v":3}', "r", 1)]
     assert timers.fire(server.ports, batch) == ["new"]
     assert server.log.events == ["message_not_ours"]
     assert server.waiting(server.world.queues.inbox) == 0

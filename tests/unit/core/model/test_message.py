@@ -11,6 +11,7 @@ from tests.unit.core.model.values import EVENTS, EXECUTION, ODD, PLACE
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.gate import GateDue
 from batuta_core.model.message import SCHEMA, GuardFired, Inbound, InboxMessage, NotOurs, TaskEnvelope, TaskMessage, TimerMessage
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.place import TaskPlace
@@ -233,7 +234,7 @@ def test_junk_is_none_of_ours(text: str) -> None:
 
 def test_a_message_of_a_newer_version_waits() -> None:
     with pytest.raises(NewerSchema):
-        InboxMessage.parse('{"v":2}', SIGNER)
+        InboxMessage.parse('{"v":3}', SIGNER)
     with pytest.raises(NewerSchema):
         TaskMessage.parse(changed(SMALLEST.to_text(), v=2))
     with pytest.raises(NewerSchema):
@@ -270,3 +271,12 @@ def test_no_message_holds_what_sqs_refuses(text: str) -> None:
     allowed = {"\t", "\n", "\r"}
     assert all(char in allowed or " " <= char <= "\ud7ff" or "\ue000" <= char <= "\ufffd" or char >= "\U00010000" for char in sent)
     assert InboxMessage.parse(sent, SIGNER).event == event
+
+
+def test_what_is_said_to_gates_waits_for_functions_that_know_them() -> None:
+    """Older ones take the schema of all other messages, 1, and let a newer one wait."""
+    told = InboxMessage(execution=EXECUTION, event=GateDue(gate="crowd"))
+    due = TimerMessage(execution=EXECUTION, record=0, due_ms=5, gate="crowd")
+    assert [json.loads(text)["v"] for text in (told.to_text(SIGNER), due.to_text())] == [2, 2]
+    assert InboxMessage.parse(told.to_text(SIGNER), SIGNER) == told
+    assert TimerMessage.parse(due.to_text()) == due
