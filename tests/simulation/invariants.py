@@ -325,9 +325,11 @@ def journal_is_right(
     require(folded.status.value == wanted.status, "the execution ends as a plain interpreter says", execution, folded.status, wanted.status)
     if folded.status.is_terminal:
         output = {key: value for key, value in (folded.output or {}).items() if key != "conductor.failure_workflow"}
-        require(
-            bool(told.skipped) or output == wanted.output, "the output is that of a plain interpreter", execution, output, wanted.output
+        # What a join that was cut short had seen by then, and an output may show, the interpreter does not know.
+        is_open = bool(told.skipped) or any(
+            task.task_type == "JOIN" and task.status is TaskStatus.CANCELED and task.output for task in shown
         )
+        require(is_open or output == wanted.output, "the output is that of a plain interpreter", execution, output, wanted.output)
     variables = {key: value for key, value in (folded.variables or {}).items() if key != lives.USER_VARIABLE}
     require(
         bool(told.skipped) or variables == wanted.variables, "the variables are those of a plain interpreter", execution, folded.variables

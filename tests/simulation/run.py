@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mutant", help="run with this fault built into the protocol")
     parser.add_argument("--trace", action="store_true", help="run the seed of --from alone, and print what happened")
     parser.add_argument("--quiet", action="store_true", help="leave out the table of hits")
-    parser.add_argument("--complete-from", type=int, default=2000, help="so many seeds must hit every fault at every call site")
+    parser.add_argument("--complete-from", type=int, default=5000, help="so many seeds must hit every fault at every call site")
     return parser.parse_args()
 
 

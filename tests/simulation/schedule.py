@@ -34,7 +34,7 @@ from tests.simulation.scripts import MEMO
 from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_definition
 
 NAMESPACE = "sim"
-PATIENCE_MS = 3 * 24 * 3600 * 1000  # longer than all that the workloads wait for; the resending of old messages comes later
+PATIENCE_MS = 12 * 24 * 3600 * 1000  # longer than retries in retries in retries take; the resending of old messages comes a day later
 
 
 def no_javascript(source: str) -> str | None:
@@ -361,6 +361,7 @@ def _change_limits(run: Run, limits: LimitWatcher, definition: dict[str, Any]) -
     world.agenda.append(again)
     limits.limit(definition)
     catalog.register_tasks(world.ports, NAMESPACE, [definition])
+    limits.limit(definition)  # a later change may have overtaken this one, and been written over
     if again in world.agenda:
         world.agenda.remove(again)
 
