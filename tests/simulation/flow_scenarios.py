@@ -85,9 +85,26 @@ def what_a_failure_in_a_fork_cancels_is_begun_again_once() -> None:
         require(head.status.value == "COMPLETED" and began == wanted, "what was cancelled begins once", began, head)
 
 
+def what_was_left_is_not_begun_by_a_restart() -> None:
+    """The last script that a decision may run fails, and its fork's other branch has not begun."""
+    watcher = Watcher()
+    said = [ScriptResult(error="not now")]
+    branch = [[inline(f"i{n}", "last" if n == SCRIPTS_MAX - 1 else "1")] for n in range(SCRIPTS_MAX)]
+    fork = [task("f", "FORK_JOIN", forkTasks=[*branch, [inline("late")]]), task("j", "JOIN", joinOn=["late"])]
+    world, execution = scripted(fork, lambda script: said[0] if script.source == "last" else ScriptResult(1), watcher)
+    head = watcher.last[execution].head
+    require(head.status.value == "FAILED" and bool(head.todo), "something is left", head)
+    said[0] = ScriptResult(1)
+    operations.restart(world.ports, execution)
+    world.run(limit_ms=3600_000)
+    head = watcher.last[execution].head
+    require(head.status.value == "COMPLETED" and head.task_count == 2 * SCRIPTS_MAX + 4, "all begins once", head)
+
+
 SCENARIOS: list[Callable[[], None]] = [
     a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
     a_look_that_was_left_is_done_by_the_next_decision,
     branches_that_were_left_read_what_came_before,
+    what_was_left_is_not_begun_by_a_restart,
     what_a_failure_in_a_fork_cancels_is_begun_again_once,
 ]

@@ -139,6 +139,27 @@ def _advance(world: World, execution: ExecutionId, event: TaskUpdated) -> None:
     advance.advance(world.ports, execution, [event], is_redelivered=False)
 
 
+def what_was_skipped_is_not_run_after_a_retry() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    workload.tasks += [{"name": "w0_t0", "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {}} for ref in ("t1", "t2")]
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    operations.skip(world.ports, execution, "t1")
+    operate.terminate(world.plain, execution, "by the user")
+    operations.retry(world.ports, execution)
+    seen: list[str] = []
+
+    def behave(message: TaskMessage) -> Outcome:
+        seen.append(message.ref)
+        return Outcome(output={"n": 1})
+
+    SdkWorker(world, behave)
+    world.run(limit_ms=3600_000)
+    head = watcher.last[execution].head
+    require(head.status.value == "COMPLETED" and set(seen) == {"t0", "t2"}, "what was skipped stays so", seen, head)
+
+
 def a_revived_execution_is_kept() -> None:
     """The timer that was to remove it fires while it runs again, and it is removed when its own time is over."""
     watcher = Watcher()
@@ -192,6 +213,7 @@ SCENARIOS: list[Callable[[], None]] = [
     a_pause_outlasts_its_deadlines_and_forgets_none,
     a_pause_keeps_what_came_due_in_it,
     a_retry_does_not_forget_the_failure_workflow,
+    what_was_skipped_is_not_run_after_a_retry,
     a_revived_execution_is_kept,
     a_retry_beside_the_flow_begins_nothing_twice,
 ]

@@ -345,7 +345,7 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
     run_plan(Plan([workload]), seed=1)
 
 
-SCENARIOS: list[Scenario] = [
+QUICK: list[Scenario] = [
     twenty_hand_backs_do_not_fail_a_task,
     a_newer_message_waits_for_a_newer_worker,
     a_fleet_half_way_through_its_upgrade_gets_on,
@@ -369,8 +369,6 @@ SCENARIOS: list[Scenario] = [
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,
-    # These take a second or two each: what the others catch is caught sooner.
-    *fork_scenarios.SCENARIOS,
-    *payload_scenarios.SCENARIOS,
-    *event_scenarios.SCENARIOS,
 ]
+SLOW: list[Scenario] = [*fork_scenarios.SCENARIOS, *payload_scenarios.SCENARIOS, *event_scenarios.SCENARIOS]  # up to two seconds each
+SCENARIOS = [*QUICK, *SLOW]
