@@ -223,6 +223,35 @@ def a_guard_outlives_a_slow_start() -> None:
         require(record.head.status.value == "COMPLETED", "a start that died after its commit goes on", record.head)
 
 
+class LateSummary:
+    """The first summary waits before it is written, while others go on."""
+
+    def __init__(self) -> None:
+        self._is_late = False
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if site == "summaries.write" and not self._is_late:
+            self._is_late = True
+            return Fault.PAUSE
+        return None
+
+
+def a_late_summary_brings_no_older_status_back() -> None:
+    watcher = Watcher()
+    workload = one_task()
+    world = world_of(workload, watcher, LateSummary())
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    world.agenda.append((world.now_ms, starting(world, workload)))
+    for second in range(1, 10):
+        world.agenda.append((world.now_ms + second * 1000, Action("tick", lambda: None)))
+    world.resume_after_ms = 10_000
+    world.run(limit_ms=3600_000)
+    (execution,) = watcher.last
+    require(watcher.last[execution].head.status.value == "COMPLETED", "it ended while the summary waited", watcher.last[execution].head)
+    shown = world.summaries.get(execution)
+    require(shown is not None and shown.status.value == "COMPLETED", "the summary says how it ended", shown)
+
+
 class DyingStart:
     """The first writer dies when it has written."""
 
@@ -355,6 +384,7 @@ QUICK: list[Scenario] = [
     a_delivery_does_what_its_dead_twin_committed,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
+    a_late_summary_brings_no_older_status_back,
     a_call_that_ends_well_vouches_for_none_before_it,
     a_failure_workflow_starts_before_what_it_is_told_of_goes,
     a_timer_that_the_head_does_not_name_shows_what_is_due,

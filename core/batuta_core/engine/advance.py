@@ -99,6 +99,7 @@ def _at_a_glance(ports: Ports, execution: ExecutionId, events: Sequence[Event]) 
 def _commit(
     ports: Ports, execution: ExecutionId, newest: Record | None, events: Sequence[Event], *, is_redelivered: bool, was_refused: bool
 ) -> Record | None:
+    too_large: Sequence[Event] = ()  # what had to give way to the end of the execution
     for tries in range(_TRIES):
         if newest is None:
             events = child.in_time(events)
@@ -122,7 +123,7 @@ def _commit(
                     newest = _commit(ports, execution, newest, part, is_redelivered=is_redelivered, was_refused=was_refused)
                 return newest
             first = events if newest is None else []  # somebody may wait for the end of what cannot begin
-            events = [*first, broken_by(error, "too-large")]
+            too_large, events = events, [*first, broken_by(error, "too-large")]
             continue
         try:
             ports.journal.append(execution, record, raw)
@@ -131,6 +132,7 @@ def _commit(
                 was_refused = True
                 ports.clock.pause(tries)
                 newest = ports.journal.newest(execution)
+                events, too_large = too_large or events, ()  # behind the other's record it may fit
                 continue
         dispatch(ports, execution, record, (*again, *record.commands))
         return record
