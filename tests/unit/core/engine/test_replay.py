@@ -11,6 +11,7 @@ import pytest
 from tests.unit.core.engine.server import Server, simple
 
 from batuta_core.decider.decide import Decision
+from batuta_core.engine import operations, query
 from batuta_core.engine.export import Export, export
 from batuta_core.engine.replay import replay
 
@@ -56,6 +57,19 @@ def test_an_event_that_changes_nothing_now_is_said_so(exported: Export) -> None:
     difference = replay(altered(exported, 2, change))
     assert difference is not None
     assert (difference.found, difference.lines()) == (None, ["the events change nothing now: no record comes out"])
+
+
+def test_two_tasks_of_a_record_that_could_not_start_another_say_each_why() -> None:
+    """A rerun gives the first of them an input in which nothing is named; the attempt behind it asks for what the first asked for once."""
+    starting = {"name": "s", "taskReferenceName": "s", "type": "START_WORKFLOW", "inputParameters": {"startWorkflow": {"name": "nobody"}}}
+    server = Server()
+    server.register(starting, task_definitions=[{"name": "s", "retryCount": 1, "retryDelaySeconds": 0}])
+    execution = server.start()
+    first = query.workflow_json(server.ports, execution)["tasks"][0]
+    operations.rerun(server.ports, execution, task_id=first["taskId"], task_input={"other": 1})
+    reasons = [task["reasonForIncompletion"] for task in query.workflow_json(server.ports, execution)["tasks"]]
+    assert reasons == ["Missing 'startWorkflow' in input data.", "No such workflow defined. name=nobody, version=null"]
+    assert replay(export(server.ports, execution)) is None
 
 
 def test_a_value_of_any_length_is_a_line(exported: Export) -> None:
