@@ -48,11 +48,12 @@ def _began(step: Step, event: ChildBegan) -> bool:
 
 
 def _ended(step: Step, event: ChildEnded, event_index: int) -> bool:
+    is_over = event.is_refused or revival.is_stopped(step, event.place, event.life)
     is_heard = lives.hear(step, event.place, event.life)
     if is_heard and step.status is WorkflowStatus.REMOVED:
         outcome.bury_again(step)
     task = _open_at(step, event.place)
-    if task is None and event.life > 1:  # the end of a life of which nothing was heard
+    if task is None and event.life > 1 and not is_over:  # the end of a life of which nothing was heard
         task = revival.opened(step, event.place, event.life, "", event.seen)
     if task is None or event.life < task.life:
         return is_heard

@@ -3,7 +3,8 @@
 * The child's task is open, or waits for the end of a pause as failed: it goes on with the new life.
 * The execution has ended with the child, or had ended before the user asked for the new life (``seen`` says which record the API had
   read by then): it runs again, as after a retry of its own, with the child's task open again.
-* Else the task is over, or the execution was ended by something else since: the child is stopped. A late revival undoes nothing.
+* Else the task is over, or the execution was ended by something else since: the child is stopped. A late revival undoes nothing. Nor
+  does one that no record could hold (``is_refused``: the engine has tried).
 """
 
 from __future__ import annotations
@@ -34,14 +35,19 @@ def apply(step: Step, event: ChildRevived) -> bool:
         return True
     if _is_known(step, event.place, event.life):
         return is_heard
-    if opened(step, event.place, event.life, event.definition, event.seen) is not None:
+    if not event.is_refused and opened(step, event.place, event.life, event.definition, event.seen) is not None:
         return True
-    if any(stop.place == event.place and stop.life >= event.life for stop in step.stops):
+    if is_stopped(step, event.place, event.life):
         return is_heard
     lives.order_stop(step, StopChild(place=event.place, definition=event.definition, life=event.life))
     if step.status is WorkflowStatus.REMOVED:
         outcome.bury_again(step)
     return True
+
+
+def is_stopped(step: Step, place: TaskPlace, life: int) -> bool:
+    """Whether that life of the child is to end for all that this execution knows."""
+    return any(stop.place == place and stop.life >= life for stop in step.stops)
 
 
 def opened(step: Step, place: TaskPlace, life: int, definition: str, seen: tuple[int, ...]) -> OpenTask | None:

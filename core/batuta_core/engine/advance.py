@@ -116,14 +116,14 @@ def _commit(
         try:
             record, raw = spill(ports, execution, decision.record)
         except RecordTooLarge as error:
-            if any(isinstance(event, WorkflowBroken) for event in events):
+            if too_large or any(isinstance(event, WorkflowBroken) for event in events):
                 raise
             if len(events) > 1:
                 for part in (events[: len(events) // 2], events[len(events) // 2 :]):
                     newest = _commit(ports, execution, newest, part, is_redelivered=is_redelivered, was_refused=was_refused)
                 return newest
             first = events if newest is None else []  # somebody may wait for the end of what cannot begin
-            too_large, events = events, [*first, broken_by(error, "too-large")]
+            too_large, events = events, child.refused(events, newest) or [*first, broken_by(error, "too-large")]
             continue
         try:
             ports.journal.append(execution, record, raw)

@@ -206,6 +206,14 @@ def may_begin_life(event: object) -> bool:
     return isinstance(event, ChildRevived) or (isinstance(event, ChildEnded) and event.life > 1)
 
 
+def refused(events: Sequence[Event], newest: Record | None) -> list[Event]:
+    """Instead of the one event by which an ended execution would run again, where no record holds that: it stays ended, and a child
+    that lives again is stopped. Empty for any other."""
+    if newest is None or not newest.head.status.is_terminal or not may_begin_life(events[0]):
+        return []
+    return [replace(event, is_refused=True) for event in events if isinstance(event, ChildRevived | ChildEnded)]
+
+
 def in_time(events: Sequence[Event]) -> Sequence[Event]:
     """The events from the one that begins the execution; those before it found nothing that they could apply to."""
     starts = [place for place, event in enumerate(events) if is_beginning(event)]

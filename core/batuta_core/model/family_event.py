@@ -37,6 +37,7 @@ class ChildEnded:
     seen: tuple[int, ...] = ()
     output: Any = None  # the task's, the child's id included
     reason: str | None = None
+    is_refused: bool = False  # as of ``ChildRevived``
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "child_ended", "task": self.place.to_list(), "s": self.status.value}
@@ -48,6 +49,8 @@ class ChildEnded:
             put_slot(out, "out", self.output)
         if self.reason is not None:
             out["why"] = self.reason
+        if self.is_refused:
+            out["no"] = 1
         return out
 
     @classmethod
@@ -59,28 +62,39 @@ class ChildEnded:
             seen=tuple(data.get("seen", ())),
             output=get_slot(data, "out"),
             reason=data.get("why"),
+            is_refused="no" in data,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildRevived:
     """A user has begun another life of the child that ran for a task. ``seen``: where its ended parent stood when that was asked for, then
-    the parent's own parent and so on, each by its newest record."""
+    the parent's own parent and so on, each by its newest record. ``is_refused``: no record holds what the parent would begin if it ran
+    again, so it stays ended."""
 
     place: TaskPlace
     life: int
     definition: str  # content hash of what it runs now
     seen: tuple[int, ...] = ()
+    is_refused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "child_revived", "task": self.place.to_list(), "life": self.life, "def": self.definition}
         if self.seen:
             out["seen"] = list(self.seen)
+        if self.is_refused:
+            out["no"] = 1
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ChildRevived:
-        return cls(place=TaskPlace(*data["task"]), life=data["life"], definition=data["def"], seen=tuple(data.get("seen", ())))
+        return cls(
+            place=TaskPlace(*data["task"]),
+            life=data["life"],
+            definition=data["def"],
+            seen=tuple(data.get("seen", ())),
+            is_refused="no" in data,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

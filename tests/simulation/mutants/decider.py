@@ -548,7 +548,7 @@ add(
 add(
     "end-of-an-unheard-life-ignored",
     "batuta_core.decider.on_child",
-    "if task is None and event.life > 1:",
+    "if task is None and event.life > 1 and not is_over:",
     "if task is None and event.life < 1:",
     "the child has ended before its revival came: the parent stays as it was",
 )

@@ -92,6 +92,13 @@ add(
     "the message is deleted although its record was not dispatched",
 )
 add(
+    "batch-judged-by-its-first-message",
+    "batuta_core.engine.advance",
+    "group.is_redelivered = group.is_redelivered or received.receives > 1",
+    "group.is_redelivered = group.is_redelivered or (len(group.inbound) == 1 and received.receives > 1)",
+    "what an earlier delivery committed and did not dispatch is left undone when a new message comes before it",
+)
+add(
     "dispatch-before-commit",
     "batuta_core.engine.advance",
     """        try:
@@ -165,6 +172,7 @@ add(
                 was_refused = True
                 ports.clock.pause(tries)
                 newest = ports.journal.newest(execution)
+                events, too_large = too_large or events, ()  # behind the other's record it may fit
                 continue
 """,
     """            return refused.existing
@@ -359,11 +367,10 @@ add(
 add(
     "too-large-is-passed-over",
     "batuta_core.engine.advance",
-    """            events = [*first, broken_by(error, "too-large")]
+    """            too_large, events = events, child.refused(events, newest) or [*first, broken_by(error, "too-large")]
             continue
 """,
-    """            events = [*first, broken_by(error, "too-large")]
-            return newest
+    """            return newest
 """,
     "what fits into no record is acknowledged, and nothing follows",
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from batuta_core.engine import catalog, query
-from batuta_core.engine.ports import Log, Outgoing, Ports
+from batuta_core.engine.ports import Incoming, Log, Outgoing, Ports
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model import ids
 from batuta_core.model.event import TaskUpdated
@@ -94,6 +94,12 @@ class Server:
 
     def send_text(self, text: str, group: str = "group") -> None:
         self.world.queues.send(self.world.queues.inbox, [Outgoing(text, group=group, dedup=ids.short_hash(text))])
+
+    def taken_in(self) -> Sequence[Incoming]:
+        """What lies on the decider queue, which is empty with that."""
+        found = self.world.queues.receive(self.world.queues.inbox, 10, 0)
+        self.world.queues.delete(self.world.queues.inbox, [received.receipt for received in found])
+        return found
 
     def run_task(self, task_type: str, output: Any = None) -> None:
         self.report(self.taken(task_type), output=output)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import random
 import string
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
+from batuta_core.decider import lives
 from batuta_core.engine import fetch, operate, operations
-from batuta_core.engine.advance import advance
+from batuta_core.engine.advance import advance, advance_batch
+from batuta_core.engine.export import export
 from batuta_core.engine.fetch import PACKED_MAX_BYTES, SPILLED_MAX
 from batuta_core.engine.operate import TaskReport
+from batuta_core.engine.ports import Journal
+from batuta_core.engine.replay import replay
 from batuta_core.model import ids
 from batuta_core.model.error import RecordTooLarge
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId
-from batuta_core.model.record import pack
+from batuta_core.model.record import Record, pack
 
 WHY = "what follows from one event would take"
 
@@ -115,15 +121,20 @@ def test_a_child_that_cannot_begin_tells_its_parent() -> None:
     assert (head.status.value, WHY in (head.reason or "")) == ("FAILED", True)
 
 
-def test_a_batch_that_is_too_large_is_split() -> None:
-    """Two results of one batch, each of which begins a fork that fits alone."""
+def two_wide_branches(*others: list[Json]) -> list[Json]:
+    """A fork of which two branches fork again, each as wide as ``list0`` or ``list1`` says; and ``others``."""
     beside = {"name": "s", "taskReferenceName": "s", "type": "FORK_JOIN"}
     branches = [
         [simple(f"list{n}"), {**fork(f"${{list{n}.output.items}}"), "taskReferenceName": f"f{n}"}, {**JOIN, "taskReferenceName": f"j{n}"}]
         for n in range(2)
     ]
     last = {"name": "all", "taskReferenceName": "all", "type": "JOIN", "joinOn": ["j0", "j1"]}
-    server = server_with({**beside, "forkTasks": branches}, last)
+    return [{**beside, "forkTasks": [*branches, *others]}, last]
+
+
+def test_a_batch_that_is_too_large_is_split() -> None:
+    """Two results of one batch, each of which begins a fork that fits alone."""
+    server = server_with(*two_wide_branches())
     execution = server.start()
     items = texts(1400)
     given = (items[:700], items[700:])
@@ -137,6 +148,81 @@ def test_a_batch_that_is_too_large_is_split() -> None:
     assert server.newest(execution).seq == 3
     assert is_stored(server, execution)
     assert len(head.open) == 1400 + 3
+
+
+class Overtaken:
+    """The journal of a decider that another call overtakes just before it writes."""
+
+    def __init__(self, server: Server, other: Callable[[], None]) -> None:
+        self._journal = server.world.journal
+        self._other = [other]
+
+    def append(self, execution: ExecutionId, record: Record, plain: bytes) -> None:
+        while self._other:
+            self._other.pop()()
+        self._journal.append(execution, record, plain)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+def test_what_fits_behind_the_record_of_another_ends_nothing() -> None:
+    """When the execution's end is to be written, another result of that task has just been taken in: it is the first."""
+    server = server_with(simple("list"), fork("${list.output.items}"), JOIN)
+    execution = server.start()
+    place = server.newest(execution).head.open["list"].place
+    done = TaskUpdated(place=place, status=TaskStatus.COMPLETED, output={"items": texts(1200)})
+    narrow = TaskReport(status=TaskStatus.COMPLETED, output={"items": texts(3)})
+    overtaken = Overtaken(server, lambda: operate.update_by_ref(server.ports, execution, "list", narrow))
+    advance(replace(server.ports, journal=cast(Journal, overtaken)), execution, [done], is_redelivered=False)
+    head = server.newest(execution).head
+    assert (head.status.value, len(head.open)) == ("RUNNING", 3 + 1)
+
+
+def parent_too_wide_to_run_again(*, is_terminated: bool = False) -> tuple[Server, ExecutionId, ExecutionId]:
+    """A parent and its child. It has failed with the child, or a user has terminated it and the child does not know yet; all its branches,
+    which were begun in two records, have been cancelled."""
+    child = {"name": "c", "taskReferenceName": "c", "type": "SUB_WORKFLOW", "subWorkflowParam": {"name": "child", "version": 1}}
+    server = server_with(simple("before"), *two_wide_branches([child]))
+    server.register(simple("of_child"), name="child", task_definitions=[{"name": "of_child", "retryCount": 0}])
+    parent = server.start()
+    server.run_task("before")
+    for n in range(2):
+        server.report(server.taken(f"list{n}"), output={"items": texts(1400)[700 * n : 700 * (n + 1)]})
+    child_id = ExecutionId(NAMESPACE, lives.child_id(parent.workflow_id, server.newest(parent).head.open["c"].place))
+    if is_terminated:
+        operate.terminate(server.ports, parent, "by the user")
+    else:
+        server.report(server.taken("of_child"), TaskStatus.FAILED)
+    assert server.newest(parent).head.status.is_terminal
+    with pytest.raises(RecordTooLarge, match=WHY):
+        operations.retry(server.ports, parent)
+    return server, parent, child_id
+
+
+def test_a_child_that_lives_again_is_stopped_where_its_parent_cannot_run_again() -> None:
+    server, parent, child = parent_too_wide_to_run_again()
+    operations.retry(server.ports, child)
+    server.settle()
+    assert [server.status(execution) for execution in (parent, child)] == ["FAILED", "TERMINATED"]
+    assert not server.newest(parent).head.stops
+    assert replay(export(server.ports, parent)) is None
+
+
+def test_the_end_of_a_life_that_was_not_heard_of_leaves_such_a_parent_ended() -> None:
+    """The stop of the child's first life is not answered, nor is the second life heard of, before that has ended."""
+    server, parent, child = parent_too_wide_to_run_again(is_terminated=True)
+    stop = server.taken_in()
+    assert len(server.newest(parent).head.stops) == 1
+    advance_batch(server.ports, stop)
+    server.taken_in()
+    operations.retry(server.ports, child)
+    server.taken_in()
+    server.taken("of_child")
+    server.report(server.taken("of_child"))
+    assert [server.status(execution) for execution in (parent, child)] == ["TERMINATED", "COMPLETED"]
+    assert not server.newest(parent).head.stops
+    assert replay(export(server.ports, parent)) is None
 
 
 def test_more_payloads_than_a_function_can_store_in_its_life_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
