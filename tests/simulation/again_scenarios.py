@@ -28,6 +28,7 @@ class Again:
     def __init__(self, tasks: list[dict[str, Any]], *fails: str) -> None:
         self.watcher = Watcher()
         self.ran: Counter[str] = Counter()
+        self.given: dict[str, Any] = {}  # the last input of each task
         self.fails = set(fails)
         self.world: World
         self.execution: ExecutionId
@@ -37,6 +38,7 @@ class Again:
 
     def _work(self, message: TaskMessage) -> Outcome:
         self.ran[message.ref] += 1
+        self.given[message.ref] = message.input
         is_bad = message.ref in self.fails and self.ran[message.ref] == 1
         return Outcome(status=TaskStatus.FAILED if is_bad else TaskStatus.COMPLETED, output={"n": self.ran[message.ref]})
 
@@ -111,6 +113,13 @@ def a_rerun_in_a_fork_comes_to_the_end() -> None:
         again.require(ran)
 
 
+def what_comes_behind_a_rerun_reads_what_came_before_it() -> None:
+    again = Again([task("a"), task("b"), task("c", inputParameters={"of": "${a.output.n}"})])
+    again.rerun("b")
+    again.require({"a": 1, "b": 2, "c": 2})
+    require(again.given["c"] == {"of": 1}, "the output of before is read again", again.given)
+
+
 def a_rerun_begins_what_had_failed_beside_the_task() -> None:
     """Of two branches the first fails; the user reruns the other."""
     again = Again([task("f", "FORK_JOIN", forkTasks=[[task("a")], [task("b")]]), task("j", "JOIN", joinOn=["a", "b"])], "a")
@@ -162,6 +171,7 @@ SCENARIOS: list[Callable[[], None]] = [
     a_fork_is_retried_with_its_join,
     a_loop_is_retried_in_its_round,
     a_rerun_in_a_fork_comes_to_the_end,
+    what_comes_behind_a_rerun_reads_what_came_before_it,
     a_rerun_begins_what_had_failed_beside_the_task,
     a_rerun_in_a_loop_goes_on_with_that_round,
     a_rerun_in_a_switch_goes_on_behind_it,

@@ -20,10 +20,11 @@ from batuta_core.model.family_event import ChildEnded, StoppedByParent
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Head
-from batuta_core.simulator.faults import Crash
+from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, nothing_is_left, require
+from tests.simulation.stage import Once
 
 NAMESPACE = "sim"
 DAY_MS = 24 * 3600 * 1000
@@ -251,6 +252,32 @@ def a_start_outlives_a_crash() -> None:
     require(child in family.watcher.last, "the child is started all the same", family.watcher.last.keys())
 
 
+def a_child_goes_on_although_its_decider_cannot() -> None:
+    """With the child's first record written it is not let to start the grandchild, or does not hear that it has written."""
+    for site, fault in (("queues.send", Fault.THROTTLE), ("journal.append", Fault.ECHO)):
+        family = Family()
+        family.work()
+        family.settle(600_000)
+        run = {"name": "run", "taskReferenceName": "s", "type": "SUB_WORKFLOW", "subWorkflowParam": {"name": "parent"}}
+        catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "top", "tasks": [run]}], lambda _source: None)
+        top = family.begin("top")
+        family.world.faults = Once(site, fault)
+        family.settle(600_000)
+        require(family.status(top) == "COMPLETED", "the grandchild is started after all", site, fault, family.head(top))
+
+
+def a_started_execution_says_so_though_its_decider_dies() -> None:
+    """START_WORKFLOW: when the other execution's first record is written. The message comes again, and finds that it has begun."""
+    family = Family()
+    family.settle()
+    task = {"name": "s", "taskReferenceName": "s", "type": "START_WORKFLOW", "inputParameters": {"startWorkflow": {"name": "child"}}}
+    catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "starter", "tasks": [task]}], lambda _source: None)
+    starter = family.begin("starter")
+    family.world.faults = Once("queues.send", Fault.CRASH_BEFORE)
+    family.settle(600_000)
+    require(family.status(starter) == "COMPLETED", "the starter hears that it has begun", family.head(starter))
+
+
 def a_stop_outlives_a_crash() -> None:
     """The decider dies between the record that ends the parent and the stop of its child; the message comes again."""
     family = Family()
@@ -275,6 +302,8 @@ def a_stopped_child_runs_no_failure_workflow() -> None:
 
 SCENARIOS = [
     a_start_outlives_a_crash,
+    a_child_goes_on_although_its_decider_cannot,
+    a_started_execution_says_so_though_its_decider_dies,
     a_stop_outlives_a_crash,
     a_stopped_child_runs_no_failure_workflow,
     a_removed_child_tells_how_it_had_ended,

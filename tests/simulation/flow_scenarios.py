@@ -7,13 +7,12 @@ from typing import Any
 
 from batuta_core.decider.known import ScriptResult
 from batuta_core.decider.step import SCRIPTS_MAX
-from batuta_core.engine import catalog, operations
+from batuta_core.engine import operations
 from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
-from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
-from tests.simulation.stage import Saying, begin, inline, one_task, scripted, task
+from tests.simulation.schedule import Plan, run_plan
+from tests.simulation.stage import inline, one_task, scripted, task
 
 
 def a_join_in_a_loop_waits_for_the_branches_of_this_iteration() -> None:
@@ -42,18 +41,17 @@ def a_look_that_was_left_is_done_by_the_next_decision() -> None:
 
 
 def branches_that_were_left_read_what_came_before() -> None:
-    """Of a dynamic fork, whose branches no definition names."""
-    watcher = Watcher()
     made = [*(inline(f"i{n}") for n in range(SCRIPTS_MAX)), task("b", inputParameters={"seen": "${early.output.result}"})]
-    fork = task("f", "FORK_JOIN_DYNAMIC", dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
-    fork["inputParameters"] = {"dt": "${workflow.input.branches}", "di": {}}
-    workload = one_task()
-    workload.input["branches"] = made
-    workload.tasks[:] = [inline("early", "e"), fork, task("j", "JOIN", joinOn=[])]
-    world = World(1, on_append=watcher, scripts=Saying(lambda script: ScriptResult(script.source)))
-    catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
-    catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
-    execution = begin(world, workload)
+    dynamic = task("f", "FORK_JOIN_DYNAMIC", dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
+    dynamic["inputParameters"] = {"dt": "${workflow.input.branches}", "di": {}}
+    _read_what_came_before([dynamic, task("j", "JOIN", joinOn=[])], branches=made)  # no definition names them
+    _read_what_came_before([task("f", "FORK_JOIN", forkTasks=[[branch] for branch in made]), task("j", "JOIN", joinOn=["b"])])
+
+
+def _read_what_came_before(fork: list[dict[str, Any]], **given: Any) -> None:
+    watcher = Watcher()
+    world, execution = scripted([inline("early", "e"), *fork], lambda script: ScriptResult(script.source), watcher, **given)
+    require(bool(watcher.last[execution].head.todo), "a branch is left", watcher.last[execution].head)
     seen: list[Any] = []
 
     def behave(message: TaskMessage) -> Outcome:

@@ -93,6 +93,21 @@ def ten_workers_that_die_keep_a_rate() -> None:
         require(at_ms - moments[place] >= 60_000, "never more starts in any window than allowed", at_ms, moments)
 
 
+def a_start_that_nobody_told_counts_from_its_end() -> None:
+    """The message lies on the queue for most of the window; a worker takes it then and dies, and a user ends the execution."""
+    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=60)
+    first, _second = crowd.start(0), crowd.start(1)
+    crowd.world.run(limit_ms=1000)
+    crowd.world.now_ms += 50_000
+    crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
+    crowd.world.run(limit_ms=1000)
+    _terminate(crowd, first)
+    crowd.world.run(limit_ms=3600_000)
+    crowd.require_all_ended()
+    (began_ms, _), (next_ms, _) = crowd.order
+    require(next_ms - began_ms >= 60_000, "never more starts in any window than allowed", crowd.order)
+
+
 def a_freed_permit_is_taken_at_once() -> None:
     crowd = _Crowd(concurrentExecLimit=2)
     crowd.work(10)
@@ -265,6 +280,7 @@ def _terminate(crowd: _Crowd, execution: ExecutionId) -> None:
 SCENARIOS = [
     ten_workers_keep_a_rate,
     ten_workers_that_die_keep_a_rate,
+    a_start_that_nobody_told_counts_from_its_end,
     a_freed_permit_is_taken_at_once,
     a_permit_comes_back_when_its_decider_dies,
     a_permit_comes_back_though_another_record_is_written_first,

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine import advance, catalog, operate, timers
-from batuta_core.engine.ports import FarTimer, Journal, Queues
-from batuta_core.model.event import TaskDeadLettered, TaskUpdated, TimerFired
+from batuta_core.engine.ports import FarTimer, Incoming, Journal, Queues
+from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskStarted, TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import SCHEMA, TaskMessage
+from batuta_core.model.message import SCHEMA, InboxMessage, TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
@@ -33,7 +33,7 @@ from tests.simulation import (
 )
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
-from tests.simulation.stage import DiesAfterRecord, begin, one_task, starting, world_of
+from tests.simulation.stage import DiesAfterRecord, Once, begin, one_task, starting, world_of
 from tests.simulation.workload import Workload
 
 Scenario = Callable[[], None]
@@ -177,6 +177,41 @@ def a_delivery_does_what_its_dead_twin_committed() -> None:
     require(watcher.last[execution].head.status.value == "COMPLETED", "what the dead one committed is done", watcher.last[execution].head)
 
 
+def a_batch_is_redelivered_if_one_of_its_messages_is() -> None:
+    """The decider dies over the first task's result when that is written; it comes again behind a message that is new, and says nothing."""
+    watcher = Watcher()
+    workload = one_task()
+    workload.tasks.append({**workload.tasks[0], "name": "w0_t1", "taskReferenceName": "t1"})
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    done = TaskUpdated(place=watcher.last[execution].head.open["t0"].place, status=TaskStatus.COMPLETED)
+    with contextlib.suppress(Crash):
+        advance.advance(replace(world.plain, queues=cast(Queues, Gone())), execution, [done], is_redelivered=False)
+    events = (TimerFired(timer=77, due_ms=world.now_ms), done)
+    texts = [InboxMessage(execution=execution, event=event).to_text(world.plain.signer) for event in events]
+    batch = [Incoming(f"m{place}", text, f"r{place}", receives=place + 1, group=str(execution)) for place, text in enumerate(texts)]
+    require(not advance.advance_batch(world.plain, batch), "the batch is dealt with", batch)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "the second task is sent after all", watcher.last[execution].head)
+
+
+def a_repeated_hand_back_takes_the_task_from_nobody() -> None:
+    """A worker hands the task back, another takes it; then the first one's message comes once more."""
+    watcher = Watcher()
+    workload = one_task()
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    place = watcher.last[execution].head.open["t0"].place
+    back = TaskHandedBack(place=place, op="back-1", send=0)
+    advance.advance(world.plain, execution, [back], is_redelivered=False)
+    taken = TaskStarted(place=place, op="start-2", worker_id="another", call=0)
+    advance.advance(world.plain, execution, [taken], is_redelivered=False)
+    advance.advance(world.plain, execution, [back], is_redelivered=True)
+    task = watcher.last[execution].head.open["t0"]
+    require(task.status is TaskStatus.IN_PROGRESS and task.handed_back == ("back-1",), "a hand-back counts once", task)
+
+
 def a_far_timer_written_while_its_minute_is_moved_is_seen() -> None:
     """The writer chooses a bucket just beyond the mover's horizon, and writes when the horizon has just passed it."""
     world = World(1)
@@ -223,23 +258,11 @@ def a_guard_outlives_a_slow_start() -> None:
         require(record.head.status.value == "COMPLETED", "a start that died after its commit goes on", record.head)
 
 
-class LateSummary:
-    """The first summary waits before it is written, while others go on."""
-
-    def __init__(self) -> None:
-        self._is_late = False
-
-    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
-        if site == "summaries.write" and not self._is_late:
-            self._is_late = True
-            return Fault.PAUSE
-        return None
-
-
 def a_late_summary_brings_no_older_status_back() -> None:
+    """The first summary waits before it is written, while others go on."""
     watcher = Watcher()
     workload = one_task()
-    world = world_of(workload, watcher, LateSummary())
+    world = world_of(workload, watcher, Once("summaries.write", Fault.PAUSE))
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
     world.agenda.append((world.now_ms, starting(world, workload)))
     for second in range(1, 10):
@@ -252,24 +275,11 @@ def a_late_summary_brings_no_older_status_back() -> None:
     require(shown is not None and shown.status.value == "COMPLETED", "the summary says how it ended", shown)
 
 
-class DyingStart:
-    """The first writer dies when it has written."""
-
-    def __init__(self) -> None:
-        self._has_died = False
-
-    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
-        if site == "journal.append" and not self._has_died:
-            self._has_died = True
-            return Fault.CRASH_AFTER
-        return None
-
-
 def a_call_that_ends_well_vouches_for_none_before_it() -> None:
     """The start dies before it arms the deadline's timer; a termination relies on that timer and does all of its own."""
     watcher = Watcher()
     workload = one_task(timeout_s=20)
-    world = World(1, faults=DyingStart(), on_append=watcher, retention_s=60)
+    world = World(1, faults=Once("journal.append", Fault.CRASH_AFTER), on_append=watcher, retention_s=60)
     catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
     catalog.register_workflows(world.plain, NAMESPACE, [workload.definition], no_javascript)
 
@@ -382,6 +392,8 @@ QUICK: list[Scenario] = [
     five_lost_leases_fail_an_attempt,
     a_task_of_a_dead_worker_is_finished_by_another,
     a_delivery_does_what_its_dead_twin_committed,
+    a_batch_is_redelivered_if_one_of_its_messages_is,
+    a_repeated_hand_back_takes_the_task_from_nobody,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
     a_late_summary_brings_no_older_status_back,

@@ -61,6 +61,21 @@ class DiesAfterRecord:
         return Fault.CRASH_BEFORE
 
 
+class Once:
+    """The first call at ``site`` meets ``fault``, and no other."""
+
+    def __init__(self, site: str, fault: Fault) -> None:
+        self._site = site
+        self._fault = fault
+        self._is_over = False
+
+    def choose(self, site: str, call: int, *, has_paused: bool) -> Fault | None:
+        if self._is_over or site != self._site:
+            return None
+        self._is_over = True
+        return self._fault
+
+
 class Saying:
     """The port ``Scripts``, told what to say."""
 
@@ -71,8 +86,12 @@ class Saying:
         return [self.say(script) for script in scripts]
 
 
-def scripted(tasks: list[dict[str, Any]], say: Callable[[Script], ScriptResult], watcher: Watcher) -> tuple[World, ExecutionId]:
+def scripted(
+    tasks: list[dict[str, Any]], say: Callable[[Script], ScriptResult], watcher: Watcher, **given: Any
+) -> tuple[World, ExecutionId]:
+    """A world whose scripts say what ``say`` says, and an execution of ``tasks`` with the input ``given``."""
     workload = one_task()
+    workload.input.update(given)
     workload.tasks[:] = tasks
     world = World(1, on_append=watcher, scripts=Saying(say))
     catalog.register_tasks(world.plain, NAMESPACE, workload.task_definitions)
