@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.functions.api.caller import Answer, Api, report, simple, workflow
+from tests.unit.functions.api.tables import rows
 
-TABLES = (Path(__file__).parents[4] / "docs" / "reference" / "operations.md").read_text()
 STATUSES = ("RUNNING", "PAUSED", "COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED")
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 ANOTHERS_TASK = "AQAAAAAAAEAAgAAAAAAAAAABAMQ"
 SUCCESSES = (200, 204)
 
 
-def rows(first: str) -> Iterator[list[str]]:
-    """Of the table whose head begins with ``first``."""
-    lines = TABLES.splitlines()
-    begin = next(place for place, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
-    for line in lines[begin:]:
-        if not line.startswith("|"):
-            return
-        yield [cell.strip() for cell in line.strip("|").split("|")]
-
-
 OPERATIONS = {row[0]: dict(zip(STATUSES, row[1:], strict=True)) for row in rows("operation")}
+OF_TASKS = {row[0]: (row[1], dict(zip(STATUSES, row[2:], strict=True))) for row in rows("operation on a task")}
 MESSAGES = {row[0]: row[1].strip("`") for row in rows("refusal")}
 
 
@@ -36,6 +25,9 @@ def api() -> Api:
     tasks = [{"name": "a", "retryCount": 0, "responseTimeoutSeconds": 60, "ownerEmail": "x@example.com"}, {"name": "b", "retryCount": 0}]
     assert found("POST", "/api/metadata/taskdefs", tasks).status == 200
     found.register(workflow("w", simple("a"), simple("b")), workflow("once", simple("a"), simple("b"), restartable=False))
+    wait = {"name": "w", "taskReferenceName": "w", "type": "WAIT"}
+    fork = {"name": "f", "taskReferenceName": "f", "type": "FORK_JOIN", "forkTasks": [[simple("a")], [wait]]}
+    found.register(workflow("beside", fork, {"name": "j", "taskReferenceName": "j", "type": "JOIN", "joinOn": ["a", "w"]}, simple("b")))
     return found
 
 
@@ -44,6 +36,8 @@ def into(api: Api, name: str, status: str) -> str:
     workflow_id = api.start(name)
     if status == "COMPLETED":
         api.complete("a")
+        if name == "beside":
+            assert api("POST", f"/api/tasks/{workflow_id}/w/COMPLETED", {}).status == 200
         api.complete("b")
     elif status == "FAILED":
         assert api("POST", "/api/tasks", report(api("GET", "/api/tasks/poll/a").body, "FAILED")).status == 200
@@ -103,6 +97,70 @@ def test_no_operation_finds_what_is_not_there(api: Api, operation: str, is_remov
         assert api("DELETE", f"/api/workflow/{workflow_id}/remove").status == 200
     answer = call(api, operation, workflow_id)
     assert (answer.status, answer.body["message"]) == (404, f"No such workflow found by id: {workflow_id}")
+
+
+# --- on its tasks
+
+
+def call_on_task(api: Api, operation: str, workflow_id: str, task_id: str) -> Answer:
+    verb, _, rest = operation.partition(" ")
+    path, _, note = rest.partition(" ")
+    status = note.strip("()") if note in ("COMPLETED", "FAILED", "IN_PROGRESS") else "COMPLETED"
+    body: Any = {"n": 1}
+    if path in ("/tasks", "/tasks/update-v2"):
+        body = {**report({"workflowInstanceId": workflow_id, "taskId": task_id}, status), "extendLease": "extendLease" in note}
+        body["taskId"] = ANOTHERS_TASK if "another" in note else task_id
+    return api(verb, "/api" + path.format(id=workflow_id), body)
+
+
+def is_answer(said: str, answer: Answer, workflow_id: str, task_id: str, *, was_open: bool) -> bool:
+    """Whether the answer is what the table says."""
+    match said:
+        case "the task's id":
+            return answer.text == task_id
+        case "the task's id, or nothing":
+            return answer.text == (task_id if was_open else "")
+        case "the execution":
+            return bool(answer.body["workflowId"] == workflow_id)
+        case "see below":
+            return bool(answer.body["targetWorkflowId"] == workflow_id)
+        case _:
+            return answer.text == ("" if said == "nothing" else said.strip("`").format(id=workflow_id))
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("operation", OF_TASKS)
+def test_every_operation_on_a_task_at_every_status(api: Api, operation: str, status: str) -> None:
+    workflow_id = into(api, "beside", status)
+    said, cells = OF_TASKS[operation]
+    code, _, wanted = cells[status].partition(" ")
+    ref = "w" if "signal" in operation or "/w/" in operation else "a"
+    before = {task["referenceTaskName"]: task for task in api("GET", f"/api/workflow/{workflow_id}").body["tasks"]}
+    answer = call_on_task(api, operation, workflow_id, before[ref]["taskId"])
+    assert answer.status == int(code), answer.text
+    after = {task["referenceTaskName"]: task["status"] for task in api("GET", f"/api/workflow/{workflow_id}").body["tasks"]}
+    if answer.status in SUCCESSES:
+        was_open = before[ref]["status"] in ("SCHEDULED", "IN_PROGRESS") and "zzz" not in operation
+        assert is_answer(said, answer, workflow_id, before[ref]["taskId"], was_open=was_open)
+        assert after[ref] == wanted
+    else:
+        facts = {"id": workflow_id, "ref": operation.split("/")[3] if "/zzz/" in operation else ref, "task": ANOTHERS_TASK}
+        assert answer.body["message"] == MESSAGES[wanted].format(**facts)
+        assert after == {name: task["status"] for name, task in before.items()}, "a refused operation changes nothing"
+
+
+@pytest.mark.parametrize("operation", OF_TASKS)
+@pytest.mark.parametrize("is_removed", [False, True], ids=["unknown", "removed"])
+def test_no_operation_on_a_task_finds_what_is_not_there(api: Api, operation: str, is_removed: bool) -> None:
+    workflow_id = UNKNOWN
+    if is_removed:
+        workflow_id = into(api, "beside", "COMPLETED")
+        assert api("DELETE", f"/api/workflow/{workflow_id}/remove").status == 200
+    answer = call_on_task(api, operation, workflow_id, ANOTHERS_TASK)
+    if "requeue" in operation:
+        assert (answer.status, answer.text) == (200, f"false.{workflow_id}")
+    else:
+        assert (answer.status, answer.body["message"]) == (404, f"No such workflow found by id: {workflow_id}")
 
 
 # --- what they do

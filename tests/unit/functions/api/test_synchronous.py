@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.functions.api.caller import Api, JumpingClock, simple, workflow
+from tests.unit.functions.api.caller import Answer, Api, JumpingClock, simple, workflow
+from tests.unit.functions.api.tables import rows
 
 from batuta_server.api.handler import make_handler
 
@@ -91,6 +92,39 @@ def test_a_signal_tells_of_the_next_blocking_task(api: Api) -> None:
     target = execute(api, "order", "TARGET_WORKFLOW").body["workflowId"]
     found = api("POST", f"/api/tasks/{target}/COMPLETED/signal/sync?returnStrategy=BLOCKING_TASK", {"n": 1}).body
     assert (found["targetWorkflowId"], found["referenceTaskName"]) == (target, "next")
+
+
+# --- the table of docs/reference/operations.md
+
+BEHIND = {"a task waits, in a child": {**WAIT, "taskReferenceName": "next"}, "it has ended": None, "time is over": simple("pack")}
+STRATEGIES = [(row[0], case, said) for row in rows("returnStrategy") for case, said in zip(BEHIND, row[1:], strict=True)]
+
+
+@pytest.mark.parametrize(("strategy", "case", "said"), STRATEGIES)
+@pytest.mark.parametrize("is_signal", [True, False], ids=["signal", "execute"])
+def test_what_each_strategy_tells_of(api: Api, strategy: str, case: str, said: str, is_signal: bool) -> None:
+    if is_signal:  # what is behind the WAIT that the signal ends
+        api.register(workflow("child", *filter(None, [WAIT, BEHIND[case]])))
+        target = execute(api, "order", "TARGET_WORKFLOW").body["workflowId"]
+        answer = api("POST", f"/api/tasks/{target}/COMPLETED/signal/sync?timeoutMillis=5000&returnStrategy={strategy}", {})
+    else:
+        api.register(workflow("child", BEHIND[case] or {"name": "no", "taskReferenceName": "no", "type": "NOOP"}))
+        answer = execute(api, "order", strategy)
+    assert told(api, answer) == said
+
+
+def told(api: Api, answer: Answer) -> str:
+    if answer.status != 200 or not answer.text:
+        return str(answer.status) if answer.text else "nothing"
+    found = answer.body
+    late = ", signalTimeout" if found["signalTimeout"] else ""
+    if "taskId" in found:
+        assert found["taskType"] == "WAIT"
+        return "the task" + late
+    if found["workflowId"] == found["targetWorkflowId"]:
+        return "the execution" + late
+    assert found["workflowId"] == child_of(api, found["targetWorkflowId"])
+    return "the child" + late
 
 
 def test_an_unknown_strategy_is_refused_before_anything_begins(api: Api) -> None:
