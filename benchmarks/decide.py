@@ -18,6 +18,7 @@ from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.known import Known
 from batuta_core.engine import catalog, fetch
 from batuta_core.engine.advance import advance_batch
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TaskUpdated
@@ -43,10 +44,6 @@ def definition(size: int) -> dict[str, Any]:
         inputs = {"text": "${workflow.input.text}", "place": place, **({"before": f"${{t{place - 1}.output.n}}"} if place else {})}
         tasks.append({"name": "work", "taskReferenceName": f"t{place}", "type": "SIMPLE", "inputParameters": inputs})
     return {"name": f"line{size}", "version": 1, "tasks": tasks}
-
-
-def no_javascript(_source: str) -> str | None:
-    return None
 
 
 def stand_in_the_middle(size: int) -> tuple[World, ExecutionId, Record]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batuta_core.engine import catalog, fetch
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TaskUpdated
@@ -83,10 +84,10 @@ class Execution:
         self.world = World(1)
         self.ports: Ports = replace(self.world.plain, payloads=_Payloads(self.world.plain.payloads, self.used))  # type: ignore[arg-type]
         catalog.register_tasks(self.ports, "bench", [{"name": "work", "retryCount": 3, "responseTimeoutSeconds": 600}])
-        catalog.register_workflows(self.ports, "bench", [{"name": "w", "version": 1, "tasks": list(tasks)}], lambda _source: None)
+        catalog.register_workflows(self.ports, "bench", [{"name": "w", "version": 1, "tasks": list(tasks)}], no_javascript)
         began = time.process_time()
         request = StartRequest(namespace="bench", name="w", input=given)
-        self.id = ExecutionId("bench", start(request, self.ports, lambda _source: None))
+        self.id = ExecutionId("bench", start(request, self.ports, no_javascript))
         self.used.cpu_ms += (time.process_time() - began) * 1000
         first = self.world.journal.newest(self.id)
         assert first is not None

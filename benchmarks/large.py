@@ -23,6 +23,7 @@ from typing import Any, cast
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.engine import catalog, query, timers
 from batuta_core.engine.advance import advance_batch
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming, Ports, Refused
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model import ids
@@ -154,9 +155,9 @@ def run_tasks(size: int, *, is_loop: bool) -> None:
     """Runs an execution of ``size`` tasks to its end and prints what tasks cost at each place."""
     world, journal = World(1), FileJournal()
     ports: Ports = replace(world.plain, journal=journal, scripts=Condition(size))
-    catalog.register_workflows(ports, NAMESPACE, [definition(size, is_loop=is_loop)], lambda _source: None)
+    catalog.register_workflows(ports, NAMESPACE, [definition(size, is_loop=is_loop)], no_javascript)
     request = StartRequest(namespace=NAMESPACE, name="large", input={"text": text(1000)})
-    execution = ExecutionId(NAMESPACE, start(request, ports, lambda _source: None))
+    execution = ExecutionId(NAMESPACE, start(request, ports, no_javascript))
     queue = task_queue_name(ports.stage, NAMESPACE, "work")
     windows = _windows(size)
     costs = {place: Costs() for place in windows}
@@ -233,8 +234,8 @@ class OneRecord:
 def run_timers() -> None:
     """Arms a million far timers and lets the mover move them, minute by minute."""
     world = World(1)
-    catalog.register_workflows(world.plain, NAMESPACE, [definition(1, is_loop=False)], lambda _source: None)
-    execution = ExecutionId(NAMESPACE, start(StartRequest(namespace=NAMESPACE, name="large"), world.plain, lambda _source: None))
+    catalog.register_workflows(world.plain, NAMESPACE, [definition(1, is_loop=False)], no_javascript)
+    execution = ExecutionId(NAMESPACE, start(StartRequest(namespace=NAMESPACE, name="large"), world.plain, no_javascript))
     record = world.journal.newest(execution)
     assert record is not None
     first_ms = world.now_ms + 3600_000

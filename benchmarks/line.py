@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batuta_core.engine import catalog
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
@@ -30,7 +31,7 @@ def definition(name: str, task: str) -> dict[str, Any]:
 def engine_alone(executions: int = 300) -> dict[str, Any]:
     """CPU ms a task of decider, engine and encodings, with ports in memory and a worker that costs nothing."""
     world = World(1)
-    catalog.register_workflows(world.plain, "bench", [definition("line", "work")], lambda _source: None)
+    catalog.register_workflows(world.plain, "bench", [definition("line", "work")], no_javascript)
     done = [0]
 
     def behave(_message: object) -> Outcome:
@@ -40,7 +41,7 @@ def engine_alone(executions: int = 300) -> dict[str, Any]:
     SdkWorker(world, behave)
     began = time.process_time()
     for _ in range(executions):
-        start(StartRequest(namespace="bench", name="line", input={"x": 1}), world.plain, lambda _source: None)
+        start(StartRequest(namespace="bench", name="line", input={"x": 1}), world.plain, no_javascript)
         world.run(limit_ms=1000)
     return {"cpu_ms_per_task": {"server": round((time.process_time() - began) * 1000 / done[0], 3)}, "tasks": done[0]}
 

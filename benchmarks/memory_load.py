@@ -9,6 +9,7 @@ from typing import Any
 
 from batuta_core.engine import catalog
 from batuta_core.engine.advance import advance
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import FarTimer, Ports
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.engine.timers import HORIZON_MINUTES, WRITER_MINUTES
@@ -17,7 +18,7 @@ from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import RESULT_OUTPUT_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TimerMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
-from benchmarks.decide import no_javascript, text
+from benchmarks.decide import text
 from benchmarks.stage import http_event, queue_event
 
 TYPICAL = "typical"

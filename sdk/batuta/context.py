@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batuta_core.model.ids import short_hash
+
+if TYPE_CHECKING:
+    from batuta_core.model.message import TaskMessage
 
 # The server shows the last ten lines of a task's log; a traceback and a few lines more must fit beside the output.
 LOG_LINES_MAX = 100
@@ -92,6 +95,26 @@ class TaskContext:
         self._cancelled_because = ""
         self._is_noticed = False
         self._is_over = False
+
+    @classmethod
+    def from_message(cls, message: TaskMessage, *, worker_id: str, deadline_ms: int, link: TaskLink | None = None) -> TaskContext:
+        """Of the task that the message asks for."""
+        return cls(
+            workflow_id=message.execution.workflow_id,
+            task_id=message.task_id,
+            ref=message.ref,
+            task_type=message.task_type,
+            namespace=message.execution.namespace,
+            attempt=message.attempt,
+            call=message.call,
+            iteration=message.iteration,
+            workflow_name=message.workflow_name,
+            workflow_version=message.workflow_version,
+            correlation_id=message.correlation_id,
+            worker_id=worker_id,
+            deadline_ms=deadline_ms,
+            link=link,
+        )
 
     @property
     def idempotency_key(self) -> str:

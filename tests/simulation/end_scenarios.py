@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from batuta_core.decider.known import ScriptResult
 from batuta_core.engine import catalog, operate
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 from tests.simulation.stage import begin, one_task, scripted, task
 
 

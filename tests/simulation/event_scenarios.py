@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, handlers, operate, operations, query
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import ActionStatus
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model.event import WorkflowStarted
@@ -18,7 +19,7 @@ from batuta_core.simulator.faults import Fault, Faults, NoFaults, RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, nothing_stalls, require
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 from tests.simulation.scripts import MEMO
 
 _HOUR_MS = 3600_000

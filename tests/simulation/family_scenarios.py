@@ -11,6 +11,7 @@ from batuta_core.decider import lives
 from batuta_core.decider.outcome import PURGE_AFTER_MS
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.engine import advance, catalog, operate, timers
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming, Queues
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.command import TellParent
@@ -43,14 +44,14 @@ class Family:
         work: list[dict[str, Any]] = [{"name": name, "tasks": [task]} for name in ("child", "handler")]
         work[0].update(child)
         definitions = [*work, {"name": "parent", "tasks": [run]}]
-        catalog.register_workflows(self.world.plain, NAMESPACE, definitions, lambda _source: None)
+        catalog.register_workflows(self.world.plain, NAMESPACE, definitions, no_javascript)
         self.parent = self.begin("parent")
         self.place = self.head(self.parent).open["s"].place
         self.child = ExecutionId(NAMESPACE, lives.child_id(self.parent.workflow_id, self.place))
 
     def begin(self, name: str) -> ExecutionId:
         request = StartRequest(namespace=NAMESPACE, name=name)
-        return ExecutionId(NAMESPACE, start(request, self.world.plain, lambda _source: None))
+        return ExecutionId(NAMESPACE, start(request, self.world.plain, no_javascript))
 
     def head(self, execution: ExecutionId) -> Head:
         return self.watcher.last[execution].head
@@ -259,7 +260,7 @@ def a_child_goes_on_although_its_decider_cannot() -> None:
         family.work()
         family.settle(600_000)
         run = {"name": "run", "taskReferenceName": "s", "type": "SUB_WORKFLOW", "subWorkflowParam": {"name": "parent"}}
-        catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "top", "tasks": [run]}], lambda _source: None)
+        catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "top", "tasks": [run]}], no_javascript)
         top = family.begin("top")
         family.world.faults = Once(site, fault)
         family.settle(600_000)
@@ -271,7 +272,7 @@ def a_started_execution_says_so_though_its_decider_dies() -> None:
     family = Family()
     family.settle()
     task = {"name": "s", "taskReferenceName": "s", "type": "START_WORKFLOW", "inputParameters": {"startWorkflow": {"name": "child"}}}
-    catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "starter", "tasks": [task]}], lambda _source: None)
+    catalog.register_workflows(family.world.plain, NAMESPACE, [{"name": "starter", "tasks": [task]}], no_javascript)
     starter = family.begin("starter")
     family.world.faults = Once("queues.send", Fault.CRASH_BEFORE)
     family.settle(600_000)

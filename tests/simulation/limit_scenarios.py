@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, operations
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
@@ -15,7 +16,7 @@ from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.limits import LimitWatcher
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 from tests.simulation.stage import DiesAfterRecord
 from tests.simulation.workload import Workload
 

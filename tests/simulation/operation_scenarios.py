@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from batuta_core.engine import advance, catalog, operate, operations
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.event import TaskStarted, TaskUpdated, WorkflowStarted
@@ -17,7 +18,7 @@ from batuta_core.simulator.faults import Crash
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, world_of
 from tests.simulation.workload import failure_definition
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from batuta_core.engine import catalog, external, operate, query
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import TaskStatus
@@ -18,7 +19,7 @@ from batuta_core.simulator.faults import Fault
 from batuta_core.simulator.worker import WORKER_LIFE_MS
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 
 RAW = json.dumps({"doc": "x" * PAYLOAD_MAX_BYTES, "n": 7}).encode()
 SIDE = "s" * 40_000  # beside a part it makes the input leave its record

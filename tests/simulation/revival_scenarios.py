@@ -10,6 +10,7 @@ from typing import Any, cast
 from batuta_core.decider import lives
 from batuta_core.decider.timeout import RESEND_MS
 from batuta_core.engine import advance, catalog, operate, operations
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming, Queues
 from batuta_core.model import ids
 from batuta_core.model.error import OperationRefused
@@ -28,7 +29,7 @@ class Generations(Family):
     def __init__(self) -> None:
         super().__init__()
         run = {"name": "run", "taskReferenceName": "s", "type": "SUB_WORKFLOW", "subWorkflowParam": {"name": "parent"}}
-        catalog.register_workflows(self.world.plain, NAMESPACE, [{"name": "top", "tasks": [run]}], lambda _source: None)
+        catalog.register_workflows(self.world.plain, NAMESPACE, [{"name": "top", "tasks": [run]}], no_javascript)
         self.settle()
         operate.remove(self.world.plain, self.parent, is_archived=False)
         self.top = self.begin("top")

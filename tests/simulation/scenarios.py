@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine import advance, catalog, operate, timers
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import FarTimer, Incoming, Journal, Queues
 from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskStarted, TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
@@ -32,7 +33,7 @@ from tests.simulation import (
     system_tasks,
 )
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, Plan, no_javascript, run_plan
+from tests.simulation.schedule import NAMESPACE, Plan, run_plan
 from tests.simulation.stage import DiesAfterRecord, Once, begin, one_task, starting, world_of
 from tests.simulation.workload import Workload
 

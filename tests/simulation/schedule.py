@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, operations, query
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.export import export
 from batuta_core.engine.fetch import graph_of
 from batuta_core.engine.ports import Incoming, NullLog, Outgoing
@@ -35,10 +36,6 @@ from tests.simulation.workload import SIGNAL_TASK, Workload, draw, failure_defin
 
 NAMESPACE = "sim"
 PATIENCE_MS = 12 * 24 * 3600 * 1000  # longer than retries in retries in retries take; the resending of old messages comes a day later
-
-
-def no_javascript(source: str) -> str | None:
-    return None
 
 
 @dataclass

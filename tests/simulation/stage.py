@@ -7,13 +7,14 @@ from typing import Any
 
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.engine import catalog
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Fault, Faults
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 from tests.simulation.workload import Workload
 
 

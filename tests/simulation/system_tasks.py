@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Outgoing
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TaskUpdated
@@ -17,7 +18,7 @@ from batuta_core.simulator.faults import Faults, RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker, SystemWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, nothing_stalls, require
-from tests.simulation.schedule import NAMESPACE, no_javascript
+from tests.simulation.schedule import NAMESPACE
 
 _HOUR_MS = 3600_000
 _SEEDS = 60

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from batuta_core.engine import catalog, handlers
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.fetch import read_payload
 from batuta_core.engine.ports import ActionStatus, Ports
 from batuta_core.model import ids
@@ -24,7 +25,7 @@ _STARTED = "told"
 def listen(ports: Ports, namespace: str, names: Sequence[str]) -> None:
     """To what the workflows of these names publish."""
     started = {"name": _STARTED, "version": 1, "tasks": [{"name": "n", "taskReferenceName": "n", "type": "NOOP"}]}
-    catalog.register_workflows(ports, namespace, [started], lambda _source: None)
+    catalog.register_workflows(ports, namespace, [started], no_javascript)
     start = {"action": "start_workflow", "start_workflow": {"name": _STARTED, "input": {"of": "${workflowInstanceId}"}}}
     for name in names:
         event = TOLD_SINK.replace(":", f":{name}:")

@@ -201,21 +201,8 @@ def _raising(error: BaseException | type[BaseException]) -> Callable[[], None]:
 def _run(function: TaskFunction, binding: Binding, task_input: Any, asked: Asked) -> Outcome:
     """The function's outcome, called as a worker calls it. Its clock is the real one."""
     message = asked.message
-    context = TaskContext(
-        workflow_id=message.execution.workflow_id,
-        task_id=message.task_id,
-        ref=message.ref,
-        task_type=message.task_type,
-        namespace=message.execution.namespace,
-        attempt=message.attempt,
-        call=message.call,
-        iteration=message.iteration,
-        workflow_name=message.workflow_name,
-        workflow_version=message.workflow_version,
-        correlation_id=message.correlation_id,
-        worker_id=WORKER_ID,
-        deadline_ms=now_ms() + message.timeout_s * 1000 if message.timeout_s else 0,
-    )
+    deadline_ms = now_ms() + message.timeout_s * 1000 if message.timeout_s else 0
+    context = TaskContext.from_message(message, worker_id=WORKER_ID, deadline_ms=deadline_ms)
     outcome = _called(function, binding, task_input, context)
     return replace(outcome, log=(*context.take_lines(), *outcome.log))
 

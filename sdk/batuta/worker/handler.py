@@ -122,22 +122,8 @@ class TaskHandler:
     def _hold(self, message: TaskMessage, served: Served, queue: str) -> Held:
         started_ms = message.started_ms or now_ms()
         link = HeldLink(self._parts.signs, asyncio.get_running_loop())
-        context = TaskContext(
-            workflow_id=message.execution.workflow_id,
-            task_id=message.task_id,
-            ref=message.ref,
-            task_type=message.task_type,
-            namespace=message.execution.namespace,
-            attempt=message.attempt,
-            call=message.call,
-            iteration=message.iteration,
-            workflow_name=message.workflow_name,
-            workflow_version=message.workflow_version,
-            correlation_id=message.correlation_id,
-            worker_id=self._parts.worker_id,
-            deadline_ms=_deadline_ms(message, started_ms),
-            link=link,
-        )
+        deadline_ms = _deadline_ms(message, started_ms)
+        context = TaskContext.from_message(message, worker_id=self._parts.worker_id, deadline_ms=deadline_ms, link=link)
         held = Held(
             message=message,
             served=served,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from batuta_core.engine import catalog, query
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming, Log, Outgoing, Ports
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model import ids
@@ -23,10 +24,6 @@ NAMESPACE = "shop"
 def simple(ref: str, **fields: Any) -> Json:
     """A worker's task; its task definition is called like it."""
     return {"name": ref, "taskReferenceName": ref, "type": "SIMPLE", **fields}
-
-
-def no_javascript(_source: str) -> str | None:
-    return None
 
 
 class KeptLog(Log):

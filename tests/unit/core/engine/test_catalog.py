@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.core.engine.server import NAMESPACE, Json, Server, no_javascript, simple
+from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
 from batuta_core.decider.known import DefinitionName
 from batuta_core.engine import catalog
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.model.error import DefinitionExists, InvalidInput, TaskDefinitionNotFound, WorkflowDefinitionNotFound
 
 EVENT = {"name": "h", "taskReferenceName": "h", "type": "EVENT", "sink": "conductor"}

@@ -153,7 +153,7 @@ def test_a_batch_that_is_too_large_is_split() -> None:
 class Overtaken:
     """The journal of a decider that another call overtakes just before it writes."""
 
-    def __init__(self, server: Server, other: Callable[[], None]) -> None:
+    def __init__(self, server: Server, other: Callable[[], object]) -> None:
         self._journal = server.world.journal
         self._other = [other]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.core.engine.server import Server, no_javascript, simple
+from tests.unit.core.engine.server import Server, simple
 
 from batuta_core.engine import operate
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model.error import (
     BatutaError,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from batuta_core.engine import catalog
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
@@ -27,8 +28,8 @@ def wait(duration: str) -> dict[str, Any]:
 def begun(answer: Answer, *tasks: dict[str, Any], others: tuple[dict[str, Any], ...] = (), **options: Any) -> tuple[Rehearsal, ExecutionId]:
     rehearsal = Rehearsal(answer, **options)
     definitions = [{"name": "order", "version": 1, "tasks": list(tasks)}, *others]
-    catalog.register_workflows(rehearsal.ports, NAMESPACE, definitions, lambda _source: None)
-    workflow_id = start(StartRequest(namespace=NAMESPACE, name="order"), rehearsal.ports, lambda _source: None)
+    catalog.register_workflows(rehearsal.ports, NAMESPACE, definitions, no_javascript)
+    workflow_id = start(StartRequest(namespace=NAMESPACE, name="order"), rehearsal.ports, no_javascript)
     return rehearsal, ExecutionId(NAMESPACE, workflow_id)
 
 

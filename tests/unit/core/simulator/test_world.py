@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import FUNCTION_VISIBILITY_S, MAX_RECEIVES, TASK_VISIBILITY_S, Outgoing, QueueMissing
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.error import Unavailable
@@ -19,7 +20,7 @@ TASKS = [{"name": "a", "taskReferenceName": ref, "type": "SIMPLE"} for ref in ("
 
 
 def begin(world: World) -> str:
-    return start(StartRequest(namespace="default", name="w", definition={"name": "w", "tasks": TASKS}), world.ports, lambda _source: None)
+    return start(StartRequest(namespace="default", name="w", definition={"name": "w", "tasks": TASKS}), world.ports, no_javascript)
 
 
 def agenda(world: World, call: Callable[[], object], after_ms: int = 0) -> None:

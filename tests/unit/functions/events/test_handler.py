@@ -12,6 +12,7 @@ from tests.unit.functions.lambda_events import failures, sqs_event
 from tests.unit.functions.strange import NEWER, STRANGE
 
 from batuta_core.engine import catalog, handlers
+from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import Incoming, SinkRefused
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.error import Unavailable
@@ -45,7 +46,7 @@ class Stand:
         self.sinks = Sinks()
         self.handle = make_handler(self.world.plain, self.sinks, {"orders": NS})
         target = {"name": "target", "tasks": [{"name": "n", "taskReferenceName": "n", "type": "NOOP"}]}
-        catalog.register_workflows(self.world.plain, NS, [target], lambda _source: None)
+        catalog.register_workflows(self.world.plain, NS, [target], no_javascript)
 
     def listen(self, event: str, **action: Any) -> None:
         start_it = {"action": "start_workflow", "start_workflow": {"name": "target", "input": {"x": "${x}"}, **action}}
@@ -55,9 +56,9 @@ class Stand:
         """The message of an EVENT task."""
         inputs = {"x": "${workflow.input.x}"}
         body = {"name": "e", "taskReferenceName": "e", "type": "EVENT", "sink": sink, "inputParameters": inputs, **fields}
-        catalog.register_workflows(self.world.plain, NS, [{"name": "w", "version": 3, "tasks": [body]}], lambda _source: None)
+        catalog.register_workflows(self.world.plain, NS, [{"name": "w", "version": 3, "tasks": [body]}], no_javascript)
         request = StartRequest(namespace=NS, name="w", input=given or {"x": 1}, task_to_domain={"*": "d"}, correlation_id="c")
-        start(request, self.world.plain, lambda _source: None)
+        start(request, self.world.plain, no_javascript)
         (received,) = self.world.queues.receive(self.world.queues.events, 10, 0)
         self.world.queues.delete(self.world.queues.events, [received.receipt])
         return TaskMessage.parse(received.text)
