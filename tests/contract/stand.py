@@ -7,19 +7,9 @@ import time
 from functools import cached_property
 from typing import Any
 
-from batuta_core.engine.ports import (
-    Definitions,
-    FarTimers,
-    Gates,
-    HandlerActions,
-    Journal,
-    Logs,
-    NullLog,
-    Payloads,
-    Ports,
-    Queues,
-    Summaries,
-)
+from batuta_core.engine.definition_ports import Definitions
+from batuta_core.engine.event_ports import HandlerActions
+from batuta_core.engine.ports import FarTimers, Gates, Journal, Logs, NullLog, Payloads, Ports, Queues, Summaries
 from batuta_core.model.names import ExecutionId, resource_name
 from batuta_core.simulator.queue import SimulatedQueues
 from batuta_core.simulator.store import (

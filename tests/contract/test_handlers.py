@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batuta_core.engine.ports import ActionStatus, HandlerAction
+from batuta_core.engine.event_ports import ActionStatus, HandlerAction
 from batuta_core.model.error import InvalidInput
 from tests.contract.stand import Stand
 from tests.contract.test_definitions import NAMES

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from batuta_core.engine.ports import SinkRefused
+from batuta_core.engine.event_ports import SinkRefused
 from batuta_core.model.error import Unavailable
 from batuta_server.aws.signature import Credentials
 from batuta_server.aws.sinks import ANY, EVENT_MAX_BYTES, MESSAGE_ID, AwsSinks

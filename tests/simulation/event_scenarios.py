@@ -8,7 +8,7 @@ from typing import Any
 
 from batuta_core.engine import catalog, handlers, operate, operations, query
 from batuta_core.engine.catalog import no_javascript
-from batuta_core.engine.ports import ActionStatus
+from batuta_core.engine.event_ports import ActionStatus
 from batuta_core.engine.start import IdempotencyStrategy, StartRequest, start
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import TaskStatus

@@ -8,8 +8,9 @@ from typing import Any
 
 from batuta_core.engine import catalog, handlers
 from batuta_core.engine.catalog import no_javascript
+from batuta_core.engine.event_ports import ActionStatus
 from batuta_core.engine.fetch import read_payload
-from batuta_core.engine.ports import ActionStatus, Ports
+from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
 from batuta_core.model.event import TaskUpdated, WorkflowStarted
 from batuta_core.model.execution import TaskStatus

@@ -25,7 +25,8 @@ from batuta_core.decider.expression.text import java_text
 from batuta_core.decider.known import DefinitionName, Language, Script
 from batuta_core.decider.tasks.scripts import NO_PYTHON, PYTHON, VALUE_PARAM
 from batuta_core.engine import child, operate, operations, timers
-from batuta_core.engine.ports import ActionStatus, HandlerAction, Ports
+from batuta_core.engine.event_ports import ActionStatus, HandlerAction
+from batuta_core.engine.ports import Ports
 from batuta_core.model import ids
 from batuta_core.model.error import BatutaError, InvalidInput, ResourceMissing
 from batuta_core.model.event import WorkflowStarted

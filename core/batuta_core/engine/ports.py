@@ -1,4 +1,5 @@
-"""What the engine needs from the world. Adapters for AWS and the simulator implement these; one contract suite judges both.
+"""What the engine needs from the world. Adapters for AWS and the simulator implement these; one contract suite judges both. Events and
+definitions have ports in files of their own.
 
 Every call may raise ``Unavailable`` (throttled, no answer: it may or may not have happened) or ``ResourceMissing``.
 """
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Script, ScriptResult
@@ -21,6 +21,8 @@ from batuta_core.model.token import Signer
 
 if TYPE_CHECKING:
     from batuta_core.engine.catalog import Catalog
+    from batuta_core.engine.definition_ports import Definitions
+    from batuta_core.engine.event_ports import HandlerActions
     from batuta_core.engine.fetch import Cache
 
 
@@ -290,58 +292,6 @@ ANY_TASK = "*"
 NOTED_TASKS_MAX = 100
 
 
-class Definitions(Protocol):
-    """Definitions by name, and frozen ones by content. Names hold any characters; JSON goes in and out unchanged."""
-
-    def revision(self, namespace: str) -> int:
-        """Grows with every change of a definition in the namespace; strongly consistent."""
-
-    def put_workflows(self, namespace: str, definitions: Sequence[Mapping[str, Any]], *, is_new: bool = False) -> None:
-        """``is_new``: raises DefinitionExists when (name, version) is there."""
-
-    def workflow(self, namespace: str, name: str, version: int | None) -> Mapping[str, Any] | None:
-        """None as version: the highest."""
-
-    def workflows(self, namespace: str, name: str = "") -> Sequence[Mapping[str, Any]]:
-        """All versions of all, or of one name; by name, then version."""
-
-    def names(self, namespace: str, task: str = "") -> Sequence[str]:
-        """Every workflow name that was registered or started inline in the namespace, sorted; deleted ones may be among them.
-        ``task``: without those of which it is known that none of their executions has a task of that type or name; there is none of a
-        workflow that was registered and never noted."""
-
-    def note_name(self, namespace: str, name: str, tasks: Collection[str]) -> None:
-        """Adds to ``names``: a definition of that name can make tasks of these types and names, ``ANY_TASK`` among them if nobody
-        can tell. Repeats do nothing more."""
-
-    def delete_workflow(self, namespace: str, name: str, version: int) -> bool: ...
-
-    def put_tasks(self, namespace: str, definitions: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def tasks(self, namespace: str, names: Collection[str] | None = None) -> Mapping[str, Mapping[str, Any]]:
-        """Those of ``names`` that exist; None: all."""
-
-    def delete_task(self, namespace: str, name: str) -> bool: ...
-
-    def put_handler(self, namespace: str, handler: Mapping[str, Any], *, is_new: bool) -> bool:
-        """Stores an event handler, so that whoever reads the handlers of its event from now on finds it. False when there is one of
-        its name (``is_new``), or none."""
-
-    def delete_handler(self, namespace: str, name: str) -> bool: ...
-
-    def handlers(self, namespace: str, event: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """Those of the event; None: all. By name, strongly consistent."""
-
-    def put_frozen(self, namespace: str, content_hash: str, definition: Mapping[str, Any]) -> None:
-        """Repeats do nothing more."""
-
-    def frozen(self, namespace: str, content_hash: str) -> Mapping[str, Any] | None: ...
-
-    def note_poll(self, namespace: str, poll: PollData) -> None: ...
-
-    def polls(self, namespace: str, task_type: str = "") -> Sequence[PollData]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class LogLine:
     task_id: str
@@ -358,63 +308,6 @@ class Logs(Protocol):
     def lines(self, execution: ExecutionId) -> Sequence[LogLine]: ...
 
     def purge(self, execution: ExecutionId) -> None: ...
-
-
-class ActionStatus(StrEnum):
-    """Conductor's words for what became of an action of an event handler."""
-
-    IN_PROGRESS = "IN_PROGRESS"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"  # the handler's condition does not hold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerAction:
-    """What an action of an event handler did about a published event; ``index`` -1: that its condition let nothing be done.
-
-    ``workflow_id`` and ``since``: the execution that it acts upon, and where that stood before.
-    """
-
-    namespace: str
-    message_id: str
-    handler: str
-    index: int
-    event: str
-    action: str
-    at_ms: int
-    status: ActionStatus = ActionStatus.IN_PROGRESS
-    workflow_id: str = ""
-    since: int = 0
-    output: Mapping[str, Any] = field(default_factory=dict)
-
-
-# The record of an action outlives every copy of its event (SQS: 14 days at most).
-ACTION_KEPT_S = 15 * 24 * 3600
-
-
-class HandlerActions(Protocol):
-    """What event handlers did. The record of an action is what makes its repeat harmless."""
-
-    def begin(self, action: HandlerAction) -> HandlerAction | None:
-        """Writes it unless it is there: then what is there, strongly consistent."""
-
-    def end(self, action: HandlerAction) -> None:
-        """Writes how it ended."""
-
-    def of_message(self, namespace: str, message_id: str) -> Sequence[HandlerAction]:
-        """By handler, then index."""
-
-
-class SinkRefused(Exception):
-    """The sink does not take the event, and would not another time. The message says why."""
-
-
-class Sinks(Protocol):
-    """Where EVENT tasks publish outside of Batuta."""
-
-    def publish(self, sink: str, message_id: str, payload: str) -> None:
-        """``sink`` is ``provider:name``. At least once. Raises SinkRefused, or Unavailable."""
 
 
 class Scripts(Protocol):

@@ -13,9 +13,10 @@ from typing import Any
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.text import java_text
 from batuta_core.engine import child, timers
+from batuta_core.engine.event_ports import SinkRefused, Sinks
 from batuta_core.engine.fetch import dump_json, read_payload
 from batuta_core.engine.handle import Published, handle
-from batuta_core.engine.ports import Incoming, Ports, SinkRefused, Sinks
+from batuta_core.engine.ports import Incoming, Ports
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from batuta_core.engine.event_ports import HandlerAction
 from batuta_core.engine.ports import (
     ANY_TASK,
     NOTED_TASKS_MAX,
     FarTimer,
     GateOvertaken,
-    HandlerAction,
     LogLine,
     PollData,
     Refused,

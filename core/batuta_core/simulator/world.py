@@ -21,8 +21,9 @@ from typing import Any, cast
 
 from batuta_core.engine import advance, dead_letters, publish, timers
 from batuta_core.engine.catalog import Catalog
+from batuta_core.engine.event_ports import Sinks
 from batuta_core.engine.fetch import Cache
-from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts, Sinks
+from batuta_core.engine.ports import Incoming, Log, NoScripts, NullLog, Outgoing, Ports, Refused, Scripts
 from batuta_core.model import ids
 from batuta_core.model.error import Unavailable
 from batuta_core.model.names import ExecutionId

@@ -7,7 +7,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from batuta_core.engine import handlers
-from batuta_core.engine.ports import HandlerAction, Ports
+from batuta_core.engine.event_ports import HandlerAction
+from batuta_core.engine.ports import Ports
 from batuta_server.api.request import current, empty_response, json_response
 from batuta_server.api.resolver import Resolver
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from batuta_core.engine.ports import ACTION_KEPT_S, ActionStatus, HandlerAction
+from batuta_core.engine.event_ports import ACTION_KEPT_S, ActionStatus, HandlerAction
 from batuta_core.model import ids
 from batuta_server.aws.dynamodb import ConditionFailed, Item, Table, binary, bytes_of, number, text, without_surrogates
 

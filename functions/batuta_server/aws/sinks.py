@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from batuta_core.engine.ports import SinkRefused
+from batuta_core.engine.event_ports import SinkRefused
 from batuta_core.model.error import Unavailable
 from batuta_server.aws.signature import Credentials
 from batuta_server.aws.transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from batuta_core.engine.ports import Incoming, Ports, Sinks
+from batuta_core.engine.event_ports import Sinks
+from batuta_core.engine.ports import Incoming, Ports
 from batuta_core.engine.publish import handle_outside, publish
 from batuta_server.incoming import incoming_of
 

@@ -10,8 +10,8 @@ from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.decider.known import Script, ScriptResult
 from batuta_core.engine import handlers
+from batuta_core.engine.event_ports import ActionStatus, HandlerAction
 from batuta_core.engine.handle import Published, expanded, handle
-from batuta_core.engine.ports import ActionStatus, HandlerAction
 from batuta_core.model.error import Unavailable
 from batuta_core.model.names import ExecutionId
 

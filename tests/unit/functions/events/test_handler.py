@@ -13,7 +13,8 @@ from tests.unit.functions.strange import NEWER, STRANGE
 
 from batuta_core.engine import catalog, handlers
 from batuta_core.engine.catalog import no_javascript
-from batuta_core.engine.ports import Incoming, SinkRefused
+from batuta_core.engine.event_ports import SinkRefused
+from batuta_core.engine.ports import Incoming
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskUpdated
