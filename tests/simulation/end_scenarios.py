@@ -11,7 +11,7 @@ from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 from tests.simulation.stage import begin, one_task, scripted, task
 
 

@@ -19,7 +19,7 @@ from batuta_core.simulator.faults import Fault, Faults, NoFaults, RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, nothing_stalls, require
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 from tests.simulation.scripts import MEMO
 
 _HOUR_MS = 3600_000

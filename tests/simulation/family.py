@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 from batuta_core.decider import lives
-from batuta_core.engine.fetch import read_payload
 from batuta_core.model.command import StartChild, StartFailureWorkflow, TellParent
 from batuta_core.model.event import WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import WorkflowStatus
@@ -18,6 +17,7 @@ from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Record
 from batuta_core.simulator.world import World
 from tests.simulation import invariants
+from tests.simulation.comparison import loaded
 from tests.simulation.invariants import require
 from tests.simulation.workload import Workload, draw
 
@@ -189,9 +189,3 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
         require(not (is_handled and is_stop), "a child that its parent stops runs no failure workflow", child)
     has_stop = any(command.place == link.place for record in watcher.records[parent] for command in record.head.stops)
     require(has_stop or not is_stopped, "nobody but its parent stops a child", child)
-
-
-def loaded(world: World, execution: ExecutionId, value: Any) -> Any:
-    """The payload, where it is still there."""
-    is_there = isinstance(value, PayloadRef) and (execution, value.key) in world.payloads.objects
-    return read_payload(world.plain, execution, value) if is_there else value

@@ -11,7 +11,8 @@ from batuta_core.engine import operations
 from batuta_core.model.message import TaskMessage
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import Plan, run_plan
+from tests.simulation.plan import Plan
+from tests.simulation.schedule import run_plan
 from tests.simulation.stage import inline, one_task, scripted, task
 
 

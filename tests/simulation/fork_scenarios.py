@@ -11,7 +11,8 @@ from batuta_core.engine import fetch
 from batuta_core.simulator.faults import RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import Plan, run_plan
+from tests.simulation.plan import Plan
+from tests.simulation.schedule import run_plan
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, task, world_of
 
 _WIDE = 60  # its list of branches is too large to stay in the record

@@ -16,7 +16,7 @@ from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.limits import LimitWatcher
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 from tests.simulation.stage import DiesAfterRecord
 from tests.simulation.workload import Workload
 

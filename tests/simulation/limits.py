@@ -17,7 +17,7 @@ from tests.simulation.invariants import Watcher, require
 from tests.simulation.workload import Workload
 
 if TYPE_CHECKING:
-    from tests.simulation.schedule import Plan
+    from tests.simulation.plan import Plan
 
 CROWD = "crowd"  # a task type that many executions share
 _CROWD_MAX = 8

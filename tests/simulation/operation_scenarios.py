@@ -18,7 +18,7 @@ from batuta_core.simulator.faults import Crash
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, world_of
 from tests.simulation.workload import failure_definition
 

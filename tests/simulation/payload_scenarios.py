@@ -19,7 +19,7 @@ from batuta_core.simulator.faults import Fault
 from batuta_core.simulator.worker import WORKER_LIFE_MS
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 
 RAW = json.dumps({"doc": "x" * PAYLOAD_MAX_BYTES, "n": 7}).encode()
 SIDE = "s" * 40_000  # beside a part it makes the input leave its record

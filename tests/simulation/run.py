@@ -121,10 +121,10 @@ def _run(seeds: range) -> _Result:
 
 
 def _trace(seed: int) -> int:
-    from tests.simulation import schedule
+    from tests.simulation import plan, schedule
 
     trace: list[str] = []
-    runs: list[schedule.Run] = []
+    runs: list[plan.Run] = []
     status = 0
     try:
         schedule.run_seed(seed, trace=trace, runs=runs)

@@ -33,7 +33,8 @@ from tests.simulation import (
     system_tasks,
 )
 from tests.simulation.invariants import Watcher, require
-from tests.simulation.schedule import NAMESPACE, Plan, run_plan
+from tests.simulation.plan import NAMESPACE, Plan
+from tests.simulation.schedule import run_plan
 from tests.simulation.stage import DiesAfterRecord, Once, begin, one_task, starting, world_of
 from tests.simulation.workload import Workload
 

@@ -14,7 +14,7 @@ from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Fault, Faults
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 from tests.simulation.workload import Workload
 
 

@@ -18,7 +18,7 @@ from batuta_core.simulator.faults import Faults, RandomFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker, SystemWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, nothing_stalls, require
-from tests.simulation.schedule import NAMESPACE
+from tests.simulation.plan import NAMESPACE
 
 _HOUR_MS = 3600_000
 _SEEDS = 60

@@ -11,7 +11,8 @@ import pytest
 from batuta_core.model.execution import TaskStatus
 from batuta_core.simulator.faults import Fault, ToldFaults
 from batuta_core.simulator.worker import Outcome
-from tests.simulation.schedule import Plan, run_plan
+from tests.simulation.plan import Plan
+from tests.simulation.schedule import run_plan
 from tests.simulation.workload import LARGE, SIGNAL_TASK, Workload
 
 _LONGER = 60  # calls that a schedule makes beyond those of its undisturbed run, when it recovers

@@ -23,7 +23,8 @@ from typing import Any
 from batuta_core.engine.export import Export, export
 from batuta_core.model.error import WorkflowNotFound
 from batuta_core.simulator.world import World
-from tests.simulation.schedule import Plan, run_plan, run_seed
+from tests.simulation.plan import Plan
+from tests.simulation.schedule import run_plan, run_seed
 from tests.simulation.workload import Workload
 
 FOLDER = Path(__file__).parent

@@ -54,8 +54,6 @@ def install(name: str) -> None:
     mutant = ALL[name]
     loaded = [module for module in sys.modules if module == mutant.module]
     if loaded:
-        for module in [
-            module for module in sys.modules if module.startswith(("batuta_core", "tests.simulation.schedule", "tests.simulation.inv"))
-        ]:
+        for module in [module for module in sys.modules if module.startswith(("batuta_core", "tests.simulation."))]:
             del sys.modules[module]
     sys.meta_path.insert(0, _Finder(mutant))
