@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine import advance, catalog, operate, timers
 from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import FarTimer, Incoming, Journal, Queues
-from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskStarted, TaskUpdated, TimerFired
+from batuta_core.model.event import TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import SCHEMA, InboxMessage, TaskMessage
+from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
@@ -31,112 +30,15 @@ from tests.simulation import (
     payload_scenarios,
     revival_scenarios,
     system_tasks,
+    worker_scenarios,
 )
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.plan import NAMESPACE, Plan
 from tests.simulation.schedule import run_plan
-from tests.simulation.stage import DiesAfterRecord, Once, begin, one_task, starting, world_of
+from tests.simulation.stage import Once, begin, one_task, starting, world_of
 from tests.simulation.workload import Workload
 
 Scenario = Callable[[], None]
-
-
-def twenty_hand_backs_do_not_fail_a_task() -> None:
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    left = [20]
-
-    def behave(message: TaskMessage) -> Outcome:
-        left[0] -= 1
-        return Outcome(is_handed_back=True) if left[0] >= 0 else Outcome(output={"n": 1})
-
-    SdkWorker(world, behave)
-    execution = begin(world, workload)
-    world.run(limit_ms=3600_000)
-    require(watcher.last[execution].head.status.value == "COMPLETED", "twenty hand-backs do not fail a task", watcher.last[execution].head)
-
-
-def a_newer_message_waits_for_a_newer_worker() -> None:
-    """For three days the only worker is one that cannot read it; then a newer one comes beside it."""
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    SdkWorker(world, lambda _message: Outcome(output={"n": 0}), "old", schema=SCHEMA - 1)
-    execution = begin(world, workload)
-    days_ms = 3 * 24 * 3600_000
-    world.run(limit_ms=days_ms)
-    waiting = watcher.last[execution]
-    task = waiting.head.open["t0"]
-    require(task.attempt == 1 and not task.lost, "a message that waits costs no attempt", task)
-    require(waiting.seq > 2 * LOST_LEASES_MAX, "the old worker was there", waiting.seq)
-    require(waiting.seq < days_ms / 900_000 * 1.5, "waiting costs little: a record in some ten minutes", waiting.seq)
-    SdkWorker(world, lambda _message: Outcome(output={"n": 1}), "new")
-    world.run(limit_ms=3600_000)
-    record = watcher.last[execution]
-    require(record.head.status.value == "COMPLETED", "the newer worker runs it", record.head)
-    require(record.at_ms - waiting.at_ms < 3600_000, "within the hour", record.at_ms - waiting.at_ms)
-
-
-def a_fleet_half_way_through_its_upgrade_gets_on() -> None:
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    for number in range(3):
-        SdkWorker(world, lambda _message: Outcome(output={"n": 0}), f"old{number}", schema=SCHEMA - 1)
-    SdkWorker(world, lambda _message: Outcome(output={"n": 1}), "new")
-    execution = begin(world, workload)
-    world.run(limit_ms=3600_000)
-    require(watcher.last[execution].head.status.value == "COMPLETED", "the newer worker gets it in the end", watcher.last[execution].head)
-
-
-def a_repeated_dead_letter_fails_no_task() -> None:
-    """Five hand-backs, and the decider dies when it has taken in that the queue gave the message up."""
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    left = [5]
-
-    def behave(message: TaskMessage) -> Outcome:
-        left[0] -= 1
-        return Outcome(is_handed_back=True) if left[0] >= 0 else Outcome(output={"n": 1})
-
-    SdkWorker(world, behave)
-    execution = begin(world, workload)
-    DiesAfterRecord(world, watcher, lambda record: any(isinstance(event, TaskDeadLettered) for event in record.events))
-    world.run(limit_ms=3600_000)
-    require(watcher.last[execution].head.status.value == "COMPLETED", "hand-backs never count as lost leases", watcher.last[execution].head)
-
-
-def five_lost_leases_fail_an_attempt() -> None:
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    SdkWorker(world, lambda _message: Outcome(is_lost=True))
-    execution = begin(world, workload)
-    world.run(limit_ms=3600_000)
-    head = watcher.last[execution].head
-    require(head.status.value == "FAILED" and "5 leases were lost" in (head.reason or ""), "five lost leases fail an attempt", head)
-
-
-def a_task_of_a_dead_worker_is_finished_by_another() -> None:
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    died_ms: list[int] = []
-
-    def behave(message: TaskMessage) -> Outcome:
-        if not died_ms:
-            died_ms.append(world.now_ms)
-            return Outcome(is_lost=True, is_slow=True)
-        return Outcome(output={"n": 1})
-
-    SdkWorker(world, behave)
-    execution = begin(world, workload)
-    world.run(limit_ms=3600_000)
-    record = watcher.last[execution]
-    require(record.head.status.value == "COMPLETED", "another worker finishes it", record.head)
-    require(record.at_ms - died_ms[0] <= 31_000, "within the lease", record.at_ms - died_ms[0])
 
 
 class Overtaken:
@@ -196,22 +98,6 @@ def a_batch_is_redelivered_if_one_of_its_messages_is() -> None:
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "the second task is sent after all", watcher.last[execution].head)
-
-
-def a_repeated_hand_back_takes_the_task_from_nobody() -> None:
-    """A worker hands the task back, another takes it; then the first one's message comes once more."""
-    watcher = Watcher()
-    workload = one_task()
-    world = world_of(workload, watcher)
-    execution = begin(world, workload)
-    place = watcher.last[execution].head.open["t0"].place
-    back = TaskHandedBack(place=place, op="back-1", send=0)
-    advance.advance(world.plain, execution, [back], is_redelivered=False)
-    taken = TaskStarted(place=place, op="start-2", worker_id="another", call=0)
-    advance.advance(world.plain, execution, [taken], is_redelivered=False)
-    advance.advance(world.plain, execution, [back], is_redelivered=True)
-    task = watcher.last[execution].head.open["t0"]
-    require(task.status is TaskStatus.IN_PROGRESS and task.handed_back == ("back-1",), "a hand-back counts once", task)
 
 
 def a_far_timer_written_while_its_minute_is_moved_is_seen() -> None:
@@ -387,15 +273,8 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
 
 
 QUICK: list[Scenario] = [
-    twenty_hand_backs_do_not_fail_a_task,
-    a_newer_message_waits_for_a_newer_worker,
-    a_fleet_half_way_through_its_upgrade_gets_on,
-    a_repeated_dead_letter_fails_no_task,
-    five_lost_leases_fail_an_attempt,
-    a_task_of_a_dead_worker_is_finished_by_another,
     a_delivery_does_what_its_dead_twin_committed,
     a_batch_is_redelivered_if_one_of_its_messages_is,
-    a_repeated_hand_back_takes_the_task_from_nobody,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
     a_late_summary_brings_no_older_status_back,
@@ -405,6 +284,7 @@ QUICK: list[Scenario] = [
     a_timer_that_the_head_does_not_name_arms_nothing,
     a_message_from_a_slow_clock_proves_its_time,
     an_inputs_own_outputs_live_as_long_as_its_retries,
+    *worker_scenarios.SCENARIOS,
     *system_tasks.SCENARIOS,
     *flow_scenarios.SCENARIOS,
     *end_scenarios.SCENARIOS,

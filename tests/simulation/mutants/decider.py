@@ -8,30 +8,6 @@ MUTANTS = Mutants()
 add = MUTANTS.add
 
 add(
-    "permit-kept-over-a-callback",
-    "batuta_core.decider.outcome",
-    """    step.return_permit(task)
-    task = replace(task, status=TaskStatus.SCHEDULED""",
-    "    task = replace(task, status=TaskStatus.SCHEDULED",
-    "a task that is sent again has two permits",
-)
-add(
-    "start-counted-from-its-admission",
-    "batuta_core.decider.permits",
-    """if told.started_ms else now_ms
-""",
-    """if told.started_ms else found.admitted_ms
-""",
-    "a start that nobody told is taken for an early one",
-)
-add(
-    "rate-of-what-lies-in-the-queue",
-    "batuta_core.decider.permits",
-    "limits.rate - _on_the_way(state) - sum(",
-    "limits.rate - sum(",
-    "what is admitted and not yet started does not count",
-)
-add(
     "stale-timer-ignored",
     "batuta_core.decider.decide",
     """    did = _miss_workflow_deadline(step) or did
@@ -203,13 +179,6 @@ add(
     "a retry does not go on with what never began",
 )
 add(
-    "leftovers-begun-again",
-    "batuta_core.decider.new_life",
-    "step.todo = deque([Begin(step.graph.first)])",
-    "step.todo.append(Begin(step.graph.first))",
-    "a restart begins what the former life had left",
-)
-add(
     "leftovers-do-not-read",
     "batuta_core.decider.decide",
     "    ahead = (*step.open, *(begin.ref for begin in step.todo), *(",
@@ -301,41 +270,6 @@ add(
     "a task that began anew under its old id is ended by what it was sent before",
 )
 add(
-    "retry-under-the-old-attempt",
-    "batuta_core.decider.new_life",
-    "attempt=task.task.attempt + 1, retried",
-    "attempt=task.task.attempt, retried",
-    "two tasks of one name and attempt",
-)
-add(
-    "flow-begun-twice-beside",
-    "batuta_core.decider.past",
-    "(ref := follower(step, node)) is not None",
-    "(ref := follower(step, node)) is None",
-    "what follows a permissive task is done once more when that is retried",
-)
-add(
-    "outputs-forgotten-by-a-rerun",
-    "batuta_core.decider.new_life",
-    "    step.ended = {**standing.ended, **step.skipped}\n",
-    "    step.ended = {**step.skipped}\n",
-    "what comes behind the task reads nothing of what came before it",
-)
-add(
-    "outputs-forgotten-by-a-retry",
-    "batuta_core.decider.new_life",
-    "    step.ended = standing.ended\n",
-    "",
-    "the retried task and what comes behind it read nothing of what came before",
-)
-add(
-    "rerun-of-what-is-gone",
-    "batuta_core.decider.past",
-    "            if begun is None or begun.number < task.number:\n                return None\n",
-    "",
-    "a task that an earlier rerun took out of view is run again beside the others",
-)
-add(
     "skipped-task-run",
     "batuta_core.decider.outcome",
     "    if begin.ref in step.skipped:\n",
@@ -364,27 +298,6 @@ add(
     "a request is made before its time: the function's queue holds nothing back",
 )
 add(
-    "lives-of-a-child-not-named",
-    "batuta_core.decider.on_child",
-    "if task is None or event.life < task.life:",
-    "if task is None:",
-    "the end of a child's earlier life ends the task that waits for its present one",
-)
-add(
-    "stops-not-named-by-life",
-    "batuta_core.decider.lives",
-    "if stop.place != place or stop.life > life)",
-    "if stop.place != place)",
-    "the end of an earlier life is taken for the answer to a stop of the present one",
-)
-add(
-    "stop-of-an-earlier-life",
-    "batuta_core.decider.on_child",
-    " or event.life < lives.life_of(step.before):",
-    ":",
-    "a late stop ends a child that was retried since",
-)
-add(
     "stop-before-the-start-runs-the-child",
     "batuta_core.decider.decide",
     "isinstance(other, StoppedByParent | WorkflowBroken) for other",
@@ -406,25 +319,11 @@ add(
     "the parent of a removed child waits for ever",
 )
 add(
-    "ended-execution-hears-nothing",
-    "batuta_core.decider.on_child",
-    "        return is_heard\n    task = replace(",
-    "        return False\n    task = replace(",
-    "a stop stays open although its child has ended",
-)
-add(
     "stop-forgotten-at-the-end",
     "batuta_core.decider.decide",
     "        stops=step.stops,",
     "        stops=step.stops if step.is_running else (),",
     "an ended execution does not know which children it has to stop",
-)
-add(
-    "a-life-ends-twice",
-    "batuta_core.decider.lives",
-    "if step.before.about.parent is None or told_of(step.last, life):",
-    "if step.before.about.parent is None:",
-    "a failed child that is terminated tells of two ends",
 )
 add(
     "end-of-a-child-not-kept",
@@ -441,27 +340,6 @@ add(
     "a start, or an end, that the queue has lost is missed by nobody",
 )
 add(
-    "stops-not-sent-again",
-    "batuta_core.decider.lives",
-    "return step.stops_ms + RESEND_MS if step.stops else 0",
-    "return 0",
-    "a stop that the queue has lost is missed by nobody",
-)
-add(
-    "tombstone-without-output",
-    "batuta_core.decider.lives",
-    "    step.output = step.known_record(seq).output\n",
-    "",
-    "a removed child that is asked again has lost its output",
-)
-add(
-    "attempts-share-a-child",
-    "batuta_core.decider.lives",
-    "ids.child_workflow_id(workflow_id, place.record,",
-    "ids.child_workflow_id(workflow_id, 0,",
-    "the second attempt finds the child of the first",
-)
-add(
     "child-outlives-its-task",
     "batuta_core.decider.step",
     "if task.child and self.node_of(task).type.runs_child:",
@@ -469,25 +347,11 @@ add(
     "the child of a task that timed out goes on",
 )
 add(
-    "stopped-child-has-a-failure-workflow",
-    "batuta_core.decider.on_child",
-    "event.reason, is_failure_handled=False)",
-    "event.reason, is_failure_handled=True)",
-    "a child that its parent stops runs its failure workflow",
-)
-add(
     "branch-of-the-fork-before",
     "batuta_core.decider.step",
     "(ref in self.forked and self.forked[ref][1] == fork)",
     "ref in self.forked",
     "in a loop the branches of a dynamic fork count as those of the iteration before",
-)
-add(
-    "event-not-published-again",
-    "batuta_core.decider.tasks.event",
-    "is_repeatable = True",
-    "is_repeatable = False",
-    "an event whose function died is lost for the handlers that had not acted",
 )
 add(
     "a-branch-ends-it-before-the-others-begin",
@@ -509,118 +373,6 @@ add(
     "is_mark = mark is not None and mark.timer == event.timer\n",
     "is_mark = mark is not None and event.timer in (mark.timer, NO_TIMER)\n",
     "an execution's journal grows by looking at it",
-)
-add(
-    "stop-forgotten-after-a-restart",
-    "batuta_core.decider.new_life",
-    "    step.reason = None\n",
-    "    step.reason = None\n    step.stops = ()\n",
-    "the child of a former life goes on beside the new one",
-)
-add(
-    "end-not-named-by-life",
-    "batuta_core.decider.lives",
-    "record=step.draft.seq, life=life, seen=",
-    "record=step.draft.seq, life=1, seen=",
-    "the parent takes the end of a child's later life for one that it has heard",
-)
-add(
-    "late-revival-undoes-a-terminate",
-    "batuta_core.decider.revival",
-    "is_seen = bool(seen) and seen[0] >= step.before.output_record",
-    "is_seen = True",
-    "a parent that a user ended after the child was retried runs again",
-)
-add(
-    "revival-of-generations-forgets-what-was-seen",
-    "batuta_core.decider.revival",
-    "seen=seen[1:])",
-    "seen=())",
-    "the grandparent does not know that the user had seen its end",
-)
-add(
-    "revived-parent-tells-nobody",
-    "batuta_core.decider.new_life",
-    "        step.command(TellRevival(life=step.draft.seq))\n",
-    "        pass\n",
-    "a grandparent waits for nobody: what it does not know runs on without it",
-)
-add(
-    "end-of-an-unheard-life-ignored",
-    "batuta_core.decider.on_child",
-    "if task is None and event.life > 1 and not is_over:",
-    "if task is None and event.life < 1:",
-    "the child has ended before its revival came: the parent stays as it was",
-)
-add(
-    "known-revival-counts-again",
-    "batuta_core.decider.revival",
-    "    if _is_known(step, event.place, event.life):\n        return is_heard\n",
-    "",
-    "a late revival stops a life that has ended",
-)
-add(
-    "revival-of-what-is-over-not-stopped",
-    "batuta_core.decider.revival",
-    "    lives.order_stop(step, StopChild(place=event.place, definition=event.definition, life=event.life))\n",
-    "",
-    "a child whose task is over runs on for nobody",
-)
-add(
-    "revival-does-not-answer-a-stop",
-    "batuta_core.decider.revival",
-    "is_heard = lives.hear_revival(step, event.place, event.life)",
-    "is_heard = False",
-    "a stop of a life that is over waits for an end that nobody tells any more",
-)
-add(
-    "held-failure-stays-over-a-revival",
-    "batuta_core.decider.revival",
-    "held.task.place == place and held.task.life < life), None)",
-    "held.task.place == place and held.task.life > life), None)",
-    "a child that is retried while its parent pauses is stopped",
-)
-add(
-    "rerun-takes-the-old-child",
-    "batuta_core.decider.lives",
-    'f"-{place.rerun}" if place.rerun else ""',
-    '""',
-    "the task that begins anew finds the child of its former life, ended",
-)
-add(
-    "join-not-open-again",
-    "batuta_core.decider.new_life",
-    "    for task in again:  # first,",
-    "    for task in ():  # first,",
-    "the branches of a fork are retried and nobody waits for them",
-)
-add(
-    "branches-forgotten-by-a-rerun",
-    "batuta_core.decider.new_life",
-    "    step.todo.extend(back.begins)\n",
-    "",
-    "the branches behind the one that is rerun, and their join, never begin",
-)
-add(
-    "flow-beside-a-rerun-forgotten",
-    "batuta_core.decider.new_life",
-    "    for task in back.done:\n",
-    "    for task in ():\n",
-    "a branch that had ended its first task does not go on to its second",
-)
-add(
-    "siblings-forgotten-by-a-rerun",
-    "batuta_core.decider.rewind",
-    "for other in (task, *beside) if",
-    "for other in (task,) if",
-    "what had failed beside the task that is rerun stays failed, and the join waits",
-)
-add(
-    "round-forgotten-by-a-rerun",
-    "batuta_core.decider.past",
-    'rounds=fields["iteration"], since=task_count, is_over=False',
-    "since=task_count, is_over=False",
-    "a rerun in a loop goes on with another round",
 )
 add(
     "large-payload-loaded",

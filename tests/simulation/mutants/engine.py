@@ -1,4 +1,4 @@
-"""Faults in what is done about it: commits, dispatch, timers, children, events, limits, payloads."""
+"""Faults in what is done about it: commits, dispatch, timers, payloads."""
 
 from __future__ import annotations
 
@@ -7,76 +7,6 @@ from tests.simulation.mutants.mutant import Mutants
 MUTANTS = Mutants()
 add = MUTANTS.add
 
-add(
-    "permits-forgotten-by-the-next-record",
-    "batuta_core.engine.fetch",
-    """    if newest is not None and newest.head.returned:
-""",
-    """    if newest is not None and newest.head.returned and False:
-""",
-    "a decider dies after its record, the next record hides what it returned",
-)
-add(
-    "permits-forgotten-by-the-guard",
-    "batuta_core.engine.advance",
-    "            return command in head.returned\n",
-    "            return False\n",
-    "an API call dies after the record that ends a task: its permit stays out",
-)
-add(
-    "permit-for-what-has-ended",
-    "batuta_core.engine.gates",
-    """        if newest is None or _task(newest, entry, self.gate) is None:
-            return False
-""",
-    """        if newest is None:
-            return False
-""",
-    "what ended while it waited has a permit for ever",
-)
-add(
-    "admitted-and-not-sent",
-    "batuta_core.engine.gates",
-    """        for entry in state.unsent:
-""",
-    """        for entry in self.wanted:
-""",
-    "an admitter that dies before it sends leaves a task that nobody sends",
-)
-add(
-    "wake-not-armed",
-    "batuta_core.engine.gates",
-    """        if state.is_wake_unsent:
-            timers""",
-    """        if state.is_wake_unsent and False:
-            timers""",
-    "nobody looks when the window is over",
-)
-add(
-    "line-forgotten",
-    "batuta_core.engine.gates",
-    "has_waiting=len(page) == wanted)",
-    "has_waiting=bool(self.gone))",
-    "who stays in line is forgotten",
-)
-add(
-    "line-not-noted",
-    "batuta_core.engine.gates",
-    """            state = replace(state, has_waiting=True)
-""",
-    """            pass
-""",
-    "who is put in line is not looked for",
-)
-add(
-    "new-limits-told-without-a-guard",
-    "batuta_core.engine.limits",
-    """    for gate in changed:
-        timers.wake_gate(ports, gate, 0)
-""",
-    "",
-    "a raised limit lets nobody in when the caller dies",
-)
 add(
     "acknowledge-before-dispatch",
     "batuta_core.engine.advance",
@@ -323,34 +253,6 @@ add(
     "whoever ended the execution died, and nobody starts its failure workflow any more",
 )
 add(
-    "former-life-shown",
-    "batuta_core.engine.fold",
-    "        if isinstance(event, WorkflowRestarted | WorkflowRerun):\n            take_out(tasks, event, execution)\n",
-    "        if isinstance(event, WorkflowRerun):\n            take_out(tasks, event, execution)\n",
-    "a restarted execution shows the tasks of before",
-)
-add(
-    "stop-before-the-start-writes-nothing",
-    "batuta_core.engine.child",
-    "return isinstance(event, WorkflowStarted | StoppedByParent)",
-    "return isinstance(event, WorkflowStarted)",
-    "a late start begins a child that nobody waits for, and its parent waits for the stop to be heard",
-)
-add(
-    "repeated-start-not-answered",
-    "batuta_core.engine.child",
-    "if tell is not None and not _is_just_taken_in(before, newest, event.op):",
-    "if tell is not None and before is None:",
-    "what a child told is lost, and asking again does not help",
-)
-add(
-    "begun-told-once",
-    "batuta_core.engine.child",
-    "if isinstance(event, WorkflowStarted) and event.starter is not None:",
-    "if isinstance(event, WorkflowStarted) and event.starter is not None and before is None:",
-    "a START_WORKFLOW whose answer was lost in a crash waits",
-)
-add(
     "children-not-started-again",
     "batuta_core.engine.dispatch",
     "return (*tasks, *children, *head.stops,",
@@ -375,63 +277,11 @@ add(
     "what fits into no record is acknowledged, and nothing follows",
 )
 add(
-    "failing-handler-forgotten",
-    "batuta_core.engine.handle",
-    """                again = error
-    if again is not None:
-        raise again
-
-
-def _is_passing""",
-    """                pass
-
-
-def _is_passing""",
-    "an event that a handler could not deal with now counts as dealt with",
-)
-add(
     "action-done-again",
     "batuta_core.engine.operate",
     "event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)",
     "event = make_event(newest)",
     "an action whose function died after it is carried out again: two values, two failed attempts",
-)
-add(
-    "action-looked-for-from-now-on",
-    "batuta_core.engine.handle",
-    "    note = ports.actions.begin(note) or note\n",
-    "    ports.actions.begin(note)\n",
-    "a repeat looks for the action behind where it finds the execution, and not where the first one did",
-)
-add(
-    "action-recorded-before-it-is-done",
-    "batuta_core.engine.handle",
-    "    note = ports.actions.begin(note) or note\n",
-    "    note = ports.actions.begin(replace(note, status=ActionStatus.COMPLETED)) or note\n",
-    "an action whose function died before it is never done",
-)
-add(
-    "started-by-event-under-a-new-id",
-    "batuta_core.engine.handle",
-    "workflow_id = ids.workflow_id_of_event(note.namespace, note.message_id, note.handler, note.index)",
-    "workflow_id = ports.ids.workflow_id()",
-    "an event that comes again starts another execution",
-)
-add(
-    "event-of-a-rerun-taken-for-a-repeat",
-    "batuta_core.engine.publish",
-    'return f"{message.task_id}.{message.place.rerun}" if message.place.rerun else message.task_id',
-    "return message.task_id",
-    "handlers do nothing about the event of a task that is run anew",
-)
-add(
-    "event-reported-first",
-    "batuta_core.engine.publish",
-    """        outcome = _outcome(ports, sinks, message)
-        _report(ports, message, outcome, began_ms)""",
-    """        _report(ports, message, _Outcome(TaskStatus.COMPLETED), began_ms)
-        outcome = _outcome(ports, sinks, message)""",
-    "a task says that its event is published before it is",
 )
 add(
     "revival-sent-once",
@@ -446,34 +296,6 @@ add(
     "return command in lives.revival(head)",
     "return False",
     "a call of the API that died after its commit leaves a child that lives again without its parent",
-)
-add(
-    "answer-taken-for-a-repeat",
-    "batuta_core.engine.child",
-    "replace(told, dedup=ids.short_hash(told.text, event.op)) for told",
-    "told for told",
-    "SQS drops the answer to a stop, since the child told the same unasked a moment ago",
-)
-add(
-    "stillborn-child-begins-again",
-    "batuta_core.engine.parents",
-    "    if newest.head.task_count:\n",
-    "    if newest.seq:\n",
-    "a child that was stopped before its start runs without an input",
-)
-add(
-    "childs-payload-not-copied",
-    "batuta_core.engine.child",
-    "given = handed_over(ports, execution, target, assembled(dict(request.input)))",
-    "given = assembled(dict(request.input))",
-    "a child is given references to payloads that lie with its parent",
-)
-add(
-    "parents-payload-not-copied",
-    "batuta_core.engine.child",
-    "return handed_over(ports, execution, target, end.output) or {}",
-    "return end.output or {}",
-    "a parent is told references to payloads that lie with its child",
 )
 add(
     "copies-after-the-purge",
