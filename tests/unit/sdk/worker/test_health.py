@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.unit.sdk.memory import FAST, PATIENCE_S, STAGE, MemoryQueues, until, working
-from tests.unit.sdk.worker.test_worker import Gate, add
+from tests.unit.sdk.worker.functions import Gate, add
 
 from batuta import Worker
 from batuta.worker.service import Service

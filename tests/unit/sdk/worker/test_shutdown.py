@@ -16,18 +16,13 @@ from typing import Any
 import pytest
 from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, until, working
 from tests.unit.sdk.worker import heavy
-from tests.unit.sdk.worker.test_worker import Gate, add
+from tests.unit.sdk.worker.functions import Gate, add
 
 from batuta import TaskContext, Worker, task
 from batuta.worker.processes import Children
 from batuta_core.model.error import Unavailable
 from batuta_core.model.event import TaskHandedBack
 from batuta_core.model.execution import TaskStatus
-
-
-@pytest.fixture
-def queues() -> MemoryQueues:
-    return MemoryQueues()
 
 
 def test_unfinished_tasks_get_their_time(queues: MemoryQueues) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.sdk.memory import FAST, SIGNER, STAGE, MemoryQueues, until, working
-from tests.unit.sdk.worker.test_worker import Gate
+from tests.unit.sdk.worker.functions import Gate
 
 from batuta import Fatal, InProgress, RetryLater, TaskContext, task
 from batuta_core.engine import advance, dead_letters, operate, query, timers
@@ -88,11 +88,6 @@ class Server:
 
     def ended(self, execution: ExecutionId) -> dict[str, Any]:
         return until(lambda: (found := self.show(execution))["status"] != "RUNNING" and found)  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def queues() -> MemoryQueues:
-    return MemoryQueues()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.sdk.memory import FAST, STAGE, MemoryQueues, until, working
 from tests.unit.sdk.stub import TASK, Answer, Asked, StubServer
-from tests.unit.sdk.worker.test_worker import add
+from tests.unit.sdk.worker.functions import add
 
 from batuta import Fixed, NoAnswer, SettingsError, TaskContext, Worker, task
 from batuta_core.model.event import TaskHandedBack
@@ -44,11 +44,6 @@ class Server:
 @pytest.fixture
 def server(stub: StubServer) -> Server:
     return Server(stub)
-
-
-@pytest.fixture
-def queues() -> MemoryQueues:
-    return MemoryQueues()
 
 
 @task("large", retry=Fixed(delay_s=1, limit=2))
