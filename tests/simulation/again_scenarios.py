@@ -120,6 +120,19 @@ def what_comes_behind_a_rerun_reads_what_came_before_it() -> None:
     require(again.given["c"] == {"of": 1}, "the output of before is read again", again.given)
 
 
+def what_comes_behind_a_retry_reads_what_came_before_it() -> None:
+    again = Again([task("a"), task("b"), task("c", inputParameters={"of": "${a.output.n}"})], "b")
+    again.retry()
+    require(again.ran == {"a": 1, "b": 2, "c": 1}, "what failed is run again", again.ran)
+    require(again.given["c"] == {"of": 1}, "the output of before is read", again.given)
+
+
+def a_restart_shows_its_own_tasks() -> None:
+    again = Again([task("a"), task("b")])
+    operations.restart(again.world.plain, again.execution)
+    require(again.shown() == [("a", 1, "SCHEDULED")], "nothing of the former life is shown", again.shown())
+
+
 def a_rerun_begins_what_had_failed_beside_the_task() -> None:
     """Of two branches the first fails; the user reruns the other."""
     again = Again([task("f", "FORK_JOIN", forkTasks=[[task("a")], [task("b")]]), task("j", "JOIN", joinOn=["a", "b"])], "a")
@@ -172,6 +185,8 @@ SCENARIOS: list[Callable[[], None]] = [
     a_loop_is_retried_in_its_round,
     a_rerun_in_a_fork_comes_to_the_end,
     what_comes_behind_a_rerun_reads_what_came_before_it,
+    what_comes_behind_a_retry_reads_what_came_before_it,
+    a_restart_shows_its_own_tasks,
     a_rerun_begins_what_had_failed_beside_the_task,
     a_rerun_in_a_loop_goes_on_with_that_round,
     a_rerun_in_a_switch_goes_on_behind_it,

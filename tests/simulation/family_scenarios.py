@@ -18,6 +18,7 @@ from batuta_core.model.command import TellParent
 from batuta_core.model.event import WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.family_event import ChildEnded, StoppedByParent
+from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.place import ParentTask
 from batuta_core.model.record import Head
@@ -279,6 +280,34 @@ def a_started_execution_says_so_though_its_decider_dies() -> None:
     require(family.status(starter) == "COMPLETED", "the starter hears that it has begun", family.head(starter))
 
 
+def each_attempt_has_a_child_of_its_own() -> None:
+    family = Family()
+    fails = [False]
+
+    def behave(_message: TaskMessage) -> Outcome:
+        is_bad, fails[:] = fails[0], [False]
+        return Outcome(status=TaskStatus.FAILED if is_bad else TaskStatus.COMPLETED, output={"n": 1})
+
+    SdkWorker(family.world, behave)
+    family.settle(600_000)
+    fails[:] = [True]
+    catalog.register_tasks(family.world.plain, NAMESPACE, [{"name": "run", "retryCount": 1, "retryDelaySeconds": 0}])
+    parent = family.begin("parent")
+    family.settle(600_000)
+    require(family.status(parent) == "COMPLETED", "the second attempt does not find the child of the first", family.head(parent))
+
+
+def a_child_does_not_outlive_its_task() -> None:
+    family = Family()
+    limits = {"name": "run", "retryCount": 0, "responseTimeoutSeconds": 5, "timeoutSeconds": 10, "timeoutPolicy": "TIME_OUT_WF"}
+    catalog.register_tasks(family.world.plain, NAMESPACE, [limits])
+    parent = family.begin("parent")
+    child = ExecutionId(NAMESPACE, lives.child_id(parent.workflow_id, family.head(parent).open["s"].place))
+    family.settle(600_000)
+    require(family.status(parent) == "TIMED_OUT", "the task has timed out", family.head(parent))
+    require(family.status(child) == "TERMINATED", "and nobody waits for its child", family.head(child))
+
+
 def a_stop_outlives_a_crash() -> None:
     """The decider dies between the record that ends the parent and the stop of its child; the message comes again."""
     family = Family()
@@ -305,6 +334,8 @@ SCENARIOS = [
     a_start_outlives_a_crash,
     a_child_goes_on_although_its_decider_cannot,
     a_started_execution_says_so_though_its_decider_dies,
+    each_attempt_has_a_child_of_its_own,
+    a_child_does_not_outlive_its_task,
     a_stop_outlives_a_crash,
     a_stopped_child_runs_no_failure_workflow,
     a_removed_child_tells_how_it_had_ended,

@@ -100,10 +100,42 @@ def what_was_left_is_not_begun_by_a_restart() -> None:
     require(head.status.value == "COMPLETED" and head.task_count == 2 * SCRIPTS_MAX + 4, "all begins once", head)
 
 
+def a_script_that_took_too_long_is_tried_again() -> None:
+    watcher = Watcher()
+    said = [ScriptResult(error="too long", is_late=True), ScriptResult(1)]
+    patient = {"name": "patient", "retryCount": 1, "retryDelaySeconds": 0}
+    world, execution = scripted([{**inline("i"), "taskDefinition": patient}], lambda _script: said.pop(0), watcher)
+    world.run(limit_ms=3600_000)
+    head = watcher.last[execution].head
+    require(head.status.value == "COMPLETED" and head.task_count == 2, "by a second attempt, here", head)
+
+
+def a_dynamic_fork_is_joined_with_what_ended_early() -> None:
+    """The branches end in records of their own; the join has all of it."""
+    fork = task("f", "FORK_JOIN_DYNAMIC", dynamicForkTasksParam="dt", dynamicForkTasksInputParamName="di")
+    fork["inputParameters"] = {"dt": [task("x"), task("y")], "di": {}}
+    watcher = Watcher()
+    world, execution = scripted(
+        [fork, task("j", "JOIN"), task("z", inputParameters={"all": "${j.output}"})], lambda _: ScriptResult(1), watcher
+    )
+    given: dict[str, Any] = {}
+
+    def behave(message: TaskMessage) -> Outcome:
+        given[message.ref] = message.input
+        return Outcome(output={"of": message.ref})
+
+    SdkWorker(world, behave)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "it is joined", watcher.last[execution].head)
+    require(given["z"] == {"all": {"x": {"of": "x"}, "y": {"of": "y"}}}, "the join has what the branches made", given)
+
+
 SCENARIOS: list[Callable[[], None]] = [
     a_join_in_a_loop_waits_for_the_branches_of_this_iteration,
     a_look_that_was_left_is_done_by_the_next_decision,
     branches_that_were_left_read_what_came_before,
     what_was_left_is_not_begun_by_a_restart,
     what_a_failure_in_a_fork_cancels_is_begun_again_once,
+    a_script_that_took_too_long_is_tried_again,
+    a_dynamic_fork_is_joined_with_what_ended_early,
 ]

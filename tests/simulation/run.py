@@ -11,7 +11,7 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 from batuta_core.simulator.faults import Hits
@@ -26,7 +26,7 @@ def main() -> int:
         build_in.install(options.mutant)
     if options.trace:
         return _trace(options.first)
-    if options.mutant and (caught := _first_violation(options.first)):
+    if options.mutant and (caught := _first_told_violation()):
         print(f"FAILED {caught[:1500]}")
         return 1
     began = time.monotonic()
@@ -57,19 +57,11 @@ def main() -> int:
     return 1 if failed or (missing and options.seeds >= options.complete_from) else 0
 
 
-def _first_violation(first: int) -> str | None:
-    """Of a mutant: the quick schedules first, since one is enough."""
-    from tests.simulation.scenarios import QUICK, SLOW
+def _first_told_violation() -> str | None:
+    """Of a mutant: one is enough."""
+    from tests.simulation.scenarios import SCENARIOS
 
-    told = _first_failing(QUICK)
-    if told is None:
-        failures = _run(range(first, first + _CHUNK))[3]
-        told = f"seed {failures[0][0]}: {failures[0][1]}" if failures else _first_failing(SLOW)
-    return told
-
-
-def _first_failing(scenarios: Sequence[Callable[[], None]]) -> str | None:
-    for scenario in scenarios:
+    for scenario in SCENARIOS:
         try:
             scenario()
         except Exception as error:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from batuta_core.engine import advance, catalog, operate, timers
+from batuta_core.engine import advance, catalog, operate, operations, timers
 from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.ports import FarTimer, Incoming, Journal, Queues
 from batuta_core.model.event import TaskUpdated, TimerFired
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Crash, Fault
 from batuta_core.simulator.worker import Outcome, SdkWorker
@@ -98,6 +98,58 @@ def a_batch_is_redelivered_if_one_of_its_messages_is() -> None:
     SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
     world.run(limit_ms=3600_000)
     require(watcher.last[execution].head.status.value == "COMPLETED", "the second task is sent after all", watcher.last[execution].head)
+
+
+def nothing_is_sent_of_what_was_not_written() -> None:
+    """The decider dies before it writes what follows from the first task's result, and comes back."""
+    watcher = Watcher()
+    workload = one_task()
+    workload.tasks.append({**workload.tasks[0], "name": "w0_t1", "taskReferenceName": "t1"})
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    done = TaskUpdated(place=watcher.last[execution].head.open["t0"].place, status=TaskStatus.COMPLETED)
+    world.queues.ensure_task_queue(queue := task_queue_name("sim", NAMESPACE, "w0_t1"))
+
+    class Dying:
+        """The journal of a process that dies over its write."""
+
+        def append(self, *_record: object) -> None:
+            raise Crash("journal.append")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.journal, name)
+
+    with contextlib.suppress(Crash):
+        advance.advance(replace(world.plain, journal=cast(Journal, Dying())), execution, [done], is_redelivered=True)
+    require(world.queues.size(queue).total == 0, "nothing starts that was not committed", world.queues.texts())
+    advance.advance(world.plain, execution, [done], is_redelivered=True)
+    require(world.queues.size(queue).total == 1, "it is sent when it is", world.queues.texts())
+
+
+def a_mark_stands_until_its_timer_fires() -> None:
+    """A user's call comes when the deadline has passed and its timer is on its way."""
+    watcher = Watcher()
+    workload = one_task(timeout_s=20)
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    mark = watcher.last[execution].head.mark
+    require(mark is not None, "a deadline is armed", execution)
+    world.now_ms += 21_000
+    operations.update_variables(world.ports, execution, {"by": "a user"})
+    require(watcher.last[execution].head.mark == mark, "no clock judges whether a timer is alive", watcher.last[execution])
+
+
+def a_task_of_a_type_that_nobody_knew_is_run() -> None:
+    """It has no queue until somebody makes one, and then it is sent."""
+    watcher = Watcher()
+    workload = one_task()
+    dynamic = {"name": "d", "taskReferenceName": "d", "type": "DYNAMIC", "dynamicTaskNameParam": "which"}
+    workload.tasks[:] = [{**dynamic, "inputParameters": {"which": "new"}}]
+    world = world_of(workload, watcher)
+    SdkWorker(world, lambda _message: Outcome(output={"n": 1}))
+    execution = begin(world, workload)
+    world.run(limit_ms=3600_000)
+    require(watcher.last[execution].head.status.value == "COMPLETED", "it is sent", watcher.last[execution].head)
 
 
 def a_far_timer_written_while_its_minute_is_moved_is_seen() -> None:
@@ -272,9 +324,12 @@ def an_inputs_own_outputs_live_as_long_as_its_retries() -> None:
     run_plan(Plan([workload]), seed=1)
 
 
-QUICK: list[Scenario] = [
+SCENARIOS: list[Scenario] = [  # the quick ones first: a mutant is caught by the first that fails
     a_delivery_does_what_its_dead_twin_committed,
     a_batch_is_redelivered_if_one_of_its_messages_is,
+    nothing_is_sent_of_what_was_not_written,
+    a_mark_stands_until_its_timer_fires,
+    a_task_of_a_type_that_nobody_knew_is_run,
     a_far_timer_written_while_its_minute_is_moved_is_seen,
     a_guard_outlives_a_slow_start,
     a_late_summary_brings_no_older_status_back,
@@ -293,6 +348,8 @@ QUICK: list[Scenario] = [
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,
+    # Up to two seconds each.
+    *fork_scenarios.SCENARIOS,
+    *payload_scenarios.SCENARIOS,
+    *event_scenarios.SCENARIOS,
 ]
-SLOW: list[Scenario] = [*fork_scenarios.SCENARIOS, *payload_scenarios.SCENARIOS, *event_scenarios.SCENARIOS]  # up to two seconds each
-SCENARIOS = [*QUICK, *SLOW]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.engine import advance
-from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskStarted
+from batuta_core.engine.ports import Outgoing
+from batuta_core.model.event import TaskDeadLettered, TaskHandedBack, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
-from batuta_core.model.message import SCHEMA, TaskMessage
+from batuta_core.model.message import SCHEMA, InboxMessage, TaskMessage
+from batuta_core.model.place import TaskPlace
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from tests.simulation.invariants import Watcher, require
 from tests.simulation.stage import DiesAfterRecord, begin, one_task, world_of
@@ -128,6 +130,35 @@ def a_repeated_hand_back_takes_the_task_from_nobody() -> None:
     require(task.status is TaskStatus.IN_PROGRESS and task.handed_back == ("back-1",), "a hand-back counts once", task)
 
 
+def a_repeated_report_sends_the_task_out_once() -> None:
+    """A worker wants to be called again; its report comes twice."""
+    watcher = Watcher()
+    workload = one_task()
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    place = watcher.last[execution].head.open["t0"].place
+    again = TaskUpdated(place=place, status=TaskStatus.IN_PROGRESS, output={"part": 1}, callback_after_s=5, call=0)
+    for is_redelivered in (False, True):
+        advance.advance(world.plain, execution, [again], is_redelivered=is_redelivered)
+    task = watcher.last[execution].head.open["t0"]
+    require((task.calls, task.sends) == (1, 1), "a worker is called again once for each report", task)
+
+
+def a_result_without_the_tasks_token_is_refused() -> None:
+    """Of somebody who may send to the decider queue, and has the token of another task."""
+    watcher = Watcher()
+    workload = one_task()
+    world = world_of(workload, watcher)
+    execution = begin(world, workload)
+    place = watcher.last[execution].head.open["t0"].place
+    done = TaskUpdated(place=place, status=TaskStatus.COMPLETED, output={"forged": True})
+    token = world.plain.signer.task_token(execution, TaskPlace(99, 0), 1)
+    text = InboxMessage(execution=execution, event=done, token=token, attempt=1).to_text()
+    world.queues.send(world.queues.inbox, [Outgoing(text, group=str(execution), dedup="forged")])
+    world.run(limit_ms=1000)
+    require(watcher.last[execution].seq == 1, "a right to send is no right to complete", watcher.last[execution])
+
+
 SCENARIOS: list[Callable[[], None]] = [
     twenty_hand_backs_do_not_fail_a_task,
     a_newer_message_waits_for_a_newer_worker,
@@ -136,4 +167,6 @@ SCENARIOS: list[Callable[[], None]] = [
     five_lost_leases_fail_an_attempt,
     a_task_of_a_dead_worker_is_finished_by_another,
     a_repeated_hand_back_takes_the_task_from_nobody,
+    a_repeated_report_sends_the_task_out_once,
+    a_result_without_the_tasks_token_is_refused,
 ]
