@@ -1,6 +1,6 @@
 """What each entry may load, in modules. Raised on purpose only: every module is paid for at each cold start.
 
-CPython 3.11, 2026-11: the API loads 556, the decider 340, the timers 329, the events 349, http 244.
+CPython 3.11, 2026-11: the API loads 554, the decider 340, the timers 329, the events 349, http 244.
 """
 
 # Other Pythons' standard libraries differ by a few modules.
@@ -15,7 +15,8 @@ MODULES = {
 # boto3 costs 115 ms of a cold start, and only payloads beyond the claim check's size need it: it is imported at first use.
 NEVER = frozenset({"boto3", "s3transfer", "urllib3", "tree_sitter", "waitress", "moto", "aws_xray_sdk", "batuta"})
 FORBIDDEN = {
-    "batuta_server.api.entry": NEVER | {"batuta_core.simulator", "batuta_core.engine.export", "batuta_core.engine.search_tasks"},
+    "batuta_server.api.entry": NEVER
+    | {"batuta_core.simulator", "batuta_core.engine.export", "batuta_core.engine.handlers", "batuta_core.engine.search_tasks"},
     "batuta_server.decider.entry": NEVER
     | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
     "batuta_server.timers.entry": NEVER

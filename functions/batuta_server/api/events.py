@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from batuta_core.engine import handlers
 from batuta_core.engine.event_ports import HandlerAction
 from batuta_core.engine.ports import Ports
 from batuta_server.api.request import current, empty_response, json_response
@@ -16,12 +15,16 @@ from batuta_server.api.resolver import Resolver
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/event", "POST")
     def register() -> Response[str]:
+        from batuta_core.engine import handlers  # late, here and below: what definitions of handlers need is seldom wanted
+
         request = current()
         handlers.register(ports, request.namespace, request.json())
         return empty_response()
 
     @app.route("/api/event", "PUT")
     def replace() -> Response[str]:
+        from batuta_core.engine import handlers
+
         request = current()
         handlers.replace(ports, request.namespace, request.json())
         return empty_response()
@@ -32,6 +35,8 @@ def add_routes(app: Resolver, ports: Ports) -> None:
 
     @app.route("/api/event/<name>", "DELETE")
     def delete(name: str) -> Response[str]:
+        from batuta_core.engine import handlers
+
         handlers.delete(ports, current().namespace, name)
         return empty_response()
 
