@@ -170,6 +170,8 @@ def _rerun(run: Run, execution: ExecutionId) -> None:
     graph = graph_of(run.world.plain, NAMESPACE, run.watcher.last[execution].head.definition)
     node = graph.nodes.get(task["ref"]) if task else None
     has_input = node is not None and not node.type.is_named_late and random.random() < 0.2  # such a one would become another's task
+    if node is not None and node.type.name == "FORK_JOIN_DYNAMIC":  # without a list of branches it ends the execution, and leaves no task
+        has_input = False
     operations.rerun(
         run.world.ports,
         execution,
