@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from batuta_core.decider.compile import Graph
 from batuta_core.decider.loop import JoinOutput, LoopOutput
 from batuta_core.decider.on_task import LOST_LEASES_MAX
+from batuta_core.engine import segments
 from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
@@ -269,7 +271,19 @@ def journal_is_right(
     _load_payloads(world, execution, folded)
     told = lives.read(execution, records, graph, functools.partial(_variables, world, execution, records, graph))
     only_lost_leases_count(world, execution, records, folded)
-    endings = {**_ended_scripts(folded), **_endings(execution, records, folded, outcome, told)}
+    found_endings = _endings(execution, records, folded, outcome, told)
+    if folded.segments:
+
+        def read(segment: ExecutionId) -> tuple[WorkflowExecution, Graph] | None:
+            below = _segment(world, watcher, segment)
+            if below is not None:
+                only_lost_leases_count(world, segment, watcher.records[segment], below[0])
+                of_segment = lives.read(segment, watcher.records[segment], below[1], lambda _head: {})
+                found_endings.update(_endings(segment, watcher.records[segment], below[0], outcome, of_segment))
+            return below
+
+        folded.tasks = segments.spliced(execution, folded.tasks, folded.segments, read).tasks
+    endings = {**_ended_scripts(folded), **found_endings}
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
         if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
@@ -335,6 +349,17 @@ def journal_is_right(
         bool(told.skipped) or variables == wanted.variables, "the variables are those of a plain interpreter", execution, folded.variables
     )
     return folded
+
+
+def _segment(world: World, watcher: Watcher, segment: ExecutionId) -> tuple[WorkflowExecution, Graph] | None:
+    """A segment of a wide fork, as it was before it was removed."""
+    records = [record for record in watcher.records.get(segment, ()) if record.head.status is not WorkflowStatus.REMOVED]
+    if not records:
+        return None
+    graph = graph_of(world.plain, segment.namespace, records[-1].head.definition)
+    folded = fold(segment, records, graph)
+    _load_payloads(world, segment, folded)
+    return folded, graph
 
 
 def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecution) -> None:

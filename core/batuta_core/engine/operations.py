@@ -14,6 +14,7 @@ from batuta_core.engine.fold import fold_tasks
 from batuta_core.engine.operate import Once, operate, require_newest
 from batuta_core.engine.parents import failed_below, is_below, with_parents
 from batuta_core.engine.ports import Ports
+from batuta_core.engine.segments import open_below
 from batuta_core.model import ids
 from batuta_core.model.error import (
     InvalidInput,
@@ -238,7 +239,8 @@ def reset_callbacks(ports: Ports, execution: ExecutionId) -> None:
         _require_running(execution, newest)
         return event
 
-    operate(ports, execution, make)
+    for segment, _newest in open_below(ports, execution, operate(ports, execution, make)):
+        operate(ports, segment, lambda newest: None if newest.head.status.is_terminal else event)
 
 
 def _require_running(execution: ExecutionId, newest: Record) -> None:

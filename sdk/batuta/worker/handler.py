@@ -123,7 +123,7 @@ class TaskHandler:
         started_ms = message.started_ms or now_ms()
         link = HeldLink(self._parts.signs, asyncio.get_running_loop())
         context = TaskContext(
-            workflow_id=message.execution.workflow_id,
+            workflow_id=message.workflow_id,
             task_id=message.task_id,
             ref=message.ref,
             task_type=message.task_type,
