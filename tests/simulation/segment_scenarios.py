@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 
-from batuta_core.decider import segments
 from batuta_core.simulator.faults import RandomFaults
 from tests.simulation.fork_scenarios import dynamic_fork
-from tests.simulation.schedule import Plan, run_plan
+from tests.simulation.schedule import Plan, narrow, run_plan
 from tests.simulation.stage import one_task, task
-
-
-@contextlib.contextmanager
-def narrow(wide: int = 2, width: int = 2, most: int = 2) -> Iterator[None]:
-    """Forks are wide from three branches on."""
-    before = segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX
-    segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX = wide, width, most
-    try:
-        yield
-    finally:
-        segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX = before
 
 
 def a_fork_in_segments_of_segments_is_joined_as_any_other() -> None:

@@ -167,7 +167,7 @@ class _Drawer:
         return {"name": ref, "taskReferenceName": ref, "type": "JOIN", "inputParameters": {}, "joinOn": refs}
 
     def dynamic_fork(self, ref: str, depth: int) -> list[dict[str, Any]]:
-        many = 8 if self.scripts == _MANY_SCRIPTS else 3
+        many = 8 if self.scripts == _MANY_SCRIPTS else 5
         kinds = self.random.choices((self.simple, self.script), (10, self.scripts), k=self.random.randint(0, many))
         branches = [kind(self.new_ref(), depth) for kind in kinds]
         for branch in branches:

@@ -7,10 +7,11 @@ same names, and tells what its JOIN gathered. Users see none of this: the branch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batuta_core.decider import view
+from batuta_core.decider.expression.scope import Need
 from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.model.payload import holes_of, is_larger
 
@@ -110,7 +111,7 @@ def names(fork: WorkflowTask, task_input: Mapping[str, Any], *, has_forked: bool
 
 def plan(step: Step, node: Node, task_input: Mapping[str, Any], hidden: frozenset[str]) -> Json | None:
     """What the fork's input says of its segments; None where it cannot have any: a branch is no task that stands alone, or what the
-    branches read from outside is too large or cannot be foreseen. What is wrong with the list is said by whoever runs it."""
+    branches read is each other, too large, or cannot be foreseen. What is wrong with the list is said by whoever runs it."""
     found = listed(node.task, task_input)
     if found is None or not _is_alone(node.task, task_input, found):
         return None
@@ -120,9 +121,13 @@ def plan(step: Step, node: Node, task_input: Mapping[str, Any], hidden: frozense
         return None
     given = given_to(step)  # in a segment, which forks again
     taken = {*step.graph.nodes, *step.open}
-    if len(set(refs)) < len(refs) or not taken.isdisjoint(refs) or any(step.graph.segment(ref) for ref in refs):
+    own = set(refs)
+    if len(own) < len(refs) or not taken.isdisjoint(refs) or any(step.graph.segment(ref) for ref in refs):
         return None
-    outside = _outside(step, [found, task_input.get(node.task.get("dynamicForkTasksInputParamName", ""))], hidden | {node.ref})
+    read_by = compile_template([found, task_input.get(node.task.get("dynamicForkTasksInputParamName", ""))])
+    if read_by.is_dynamic or any(root in own for root, _field in read_by.needs):
+        return None
+    outside = _outside(step, read_by.needs, hidden | {node.ref})
     if outside is None:
         return None
     made: Json = {"width": len(found), "count": len(shares(len(found))), "first": given["first"] if given else 0}
@@ -139,13 +144,10 @@ def _is_alone(fork: WorkflowTask, task_input: Mapping[str, Any], found: Sequence
     return all(isinstance(task, dict) and task.get("type") not in _NOT_ALONE and not task.get("permissive") for task in found)
 
 
-def _outside(step: Step, read_by: Any, hidden: frozenset[str]) -> Json | None:
+def _outside(step: Step, needs: Iterable[Need], hidden: frozenset[str]) -> Json | None:
     """What the branches read of the execution that forks, as it stands now: by root, then by field."""
-    template = compile_template(read_by)
-    if template.is_dynamic:
-        return None
     found: Json = {}
-    for root, name in sorted(template.needs, key=str):
+    for root, name in sorted(needs, key=str):
         if root not in hidden:
             seen = step.seen(root, name)
             found.setdefault(root, {}).update(seen)
