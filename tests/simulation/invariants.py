@@ -285,6 +285,10 @@ def journal_is_right(
             return below
 
         folded.tasks = segments.spliced(execution, folded.tasks, folded.segments, read).tasks
+        for task in folded.tasks:
+            if task.is_retried and task.status.is_terminal and (task.ref, task.attempt) not in found_endings:
+                told.retried.add((task.ref, task.attempt))  # with its segment
+                found_endings[task.ref, task.attempt] = Ending(task.status.value, dict(task.output or {}), task.reason)
     endings = {**_ended_scripts(folded), **found_endings}
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
@@ -327,12 +331,19 @@ def journal_is_right(
         is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
         require(is_prefix, "up to the pause, as a plain interpreter", execution, got, wanted_refs)
         return folded
+    timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
+    if folded.segments and folded.status is not WorkflowStatus.COMPLETED:
+        # What ended one segment, the others heard of later, and went on until then; and what they did the execution may not have heard of.
+        if cut is None and not timed_out and not is_cut_short:
+            begun = {task[:2] for task in got}
+            require(wanted.status != "COMPLETED", "it fails as a plain interpreter says", execution, folded.status)
+            require({task[:2] for task in wanted.tasks} <= begun, "what was to begin has begun", execution, got, wanted.tasks)
+        return folded
     if folded.status is not WorkflowStatus.COMPLETED and any(record.head.todo or record.head.has_news for record in records[-2:]):
         # What was left for the next decision never began.
         may_be = {task for ref, attempt, status in wanted.tasks for task in ((ref, attempt, status), (ref, attempt, "CANCELED"))}
         require(may_be.issuperset(got), "what began is as a plain interpreter says", execution, got, wanted.tasks)
         return folded
-    timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
         require(got == wanted_tasks, "the tasks are those of a plain interpreter, up to the cut", execution, got, wanted_tasks)

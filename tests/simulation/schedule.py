@@ -72,10 +72,13 @@ class Run:
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
-def draw_plan(random: Random) -> Plan:
+def draw_plan(random: Random, *, is_wide: bool = False) -> Plan:
     failure_name = "handler" if random.random() < 0.2 else ""
     has_timeouts = random.random() < 0.4
-    workloads = [draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name) for n in range(random.choice((1, 1, 2)))]
+    workloads = [
+        draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name, is_wide=is_wide)
+        for n in range(random.choice((1, 1, 2)))
+    ]
     children = family.draw_family(random, workloads, failure_name) if random.random() < 0.4 else []
     kind = random.random()
     if random.random() < 0.1:
@@ -98,12 +101,13 @@ def draw_plan(random: Random) -> Plan:
 def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None, runs: list[Run] | None = None) -> Run:
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
-    plan = draw_plan(random)
+    is_wide = seed % 3 == 0
+    plan = draw_plan(random, is_wide=is_wide)
     draw_limits(Random(seed + 2), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
-    if seed % 3:
+    if not is_wide:
         return run_plan(plan, seed, faults, hits, trace, runs)
     with narrow(wide=seed % 2 + 2):  # then every dynamic fork of more branches has segments
         return run_plan(plan, seed, faults, hits, trace, runs)
@@ -427,8 +431,12 @@ def _remove(run: Run, execution: ExecutionId) -> None:
     operate.remove(run.world.ports, execution, is_archived=run.world.random.random() < 0.5)
 
 
+def _is_child(record: Record) -> bool:
+    return record.head.about.parent is not None and not is_segment(record.head.definition)
+
+
 def _any_child(run: Run) -> ExecutionId | None:
-    found = sorted(execution for execution, record in run.watcher.last.items() if record.head.about.parent)
+    found = sorted(execution for execution, record in run.watcher.last.items() if _is_child(record))
     return run.world.random.choice(found) if found else None
 
 
@@ -448,7 +456,7 @@ def _remove_child(run: Run, _execution: ExecutionId) -> None:
 def _revive_child(run: Run, _execution: ExecutionId) -> None:
     """A retry, a restart or a rerun of an execution that runs for a task of another."""
     random, last = run.world.random, run.watcher.last
-    found = sorted(execution for execution, record in last.items() if record.head.about.parent and record.head.status.is_terminal)
+    found = sorted(execution for execution, record in last.items() if _is_child(record) and record.head.status.is_terminal)
     if found:
         child = random.choice(found)
         random.choice((_retry, _restart, _rerun)).__wrapped__(run, child)  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
 from batuta_core.decider.view import task_input_in
 from batuta_core.engine import segments, timers
-from batuta_core.engine.external import handed_over
+from batuta_core.engine.external import handed_over, is_removed
 from batuta_core.engine.fetch import graph_of, open_nodes, raw_of, read_payload, read_records, stored
 from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
@@ -201,7 +201,7 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     output = _output(ports, execution, target, end)
     if graph.is_segment:
         if not isinstance(output, PayloadRef) and len(raw := raw_of(output)) > _TOLD_MAX_BYTES:
-            output = stored(ports, target, output, raw)
+            output = {} if is_removed(ports, target) else stored(ports, target, output, raw)
         yield _message(ports, target, replace(event, output=output))
         return
     if not isinstance(output, PayloadRef):  # else it is too large for anything to be put in or taken out

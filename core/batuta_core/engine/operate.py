@@ -37,7 +37,7 @@ from batuta_core.model.event import (
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Head, OpenTask, Record, guarded
@@ -74,15 +74,19 @@ class Once:
         return any(getattr(event, "op", "") == self.op for record in behind for event in record.events)
 
 
-def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: Once | None = None) -> Record:
+def operate(
+    ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: Once | None = None, *, is_of_segment: bool = False
+) -> Record:
     """Decides on one event and returns the record where the execution then stands.
 
     ``make_event`` looks at the newest record each time, and raises what speaks against the operation. With ``once`` it is not asked when
-    the operation is done already.
+    the operation is done already. ``is_of_segment``: the execution may be a segment of a wide fork, which no user names.
     """
     began_ms = ports.clock.now_ms()
     for tries in range(_TRIES):
         newest = require_newest(ports, execution)
+        if is_segment(newest.head.definition) and not is_of_segment:
+            raise not_found(execution.workflow_id)
         event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
         decision = decide_with(ports, execution, newest, [event]) if event else None
         if event is None or decision is None or decision.record is None:
@@ -112,7 +116,7 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
 
 def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Record:
     """Ends an execution that cannot go on: the caller's word stands, and what it led to is told by the execution itself."""
-    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
+    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken, is_of_segment=True)
 
 
 def _is_own(existing: Record, event: Event) -> bool:
@@ -199,7 +203,7 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
             return None
         return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report, uploaded)
 
-    operate(ports, execution, make, once)
+    operate(ports, execution, make, once, is_of_segment=True)
 
 
 def _uploaded(ports: Ports, execution: ExecutionId, key: ids.TaskKey | None, report: TaskReport) -> Any:
@@ -244,7 +248,7 @@ def _report(
             found[:] = [ids.task_id(there.workflow_id, *task.place)] if task else found
             return _event(task.place, op, report) if task else None
 
-        newest = operate(ports, there, make, once)
+        newest = operate(ports, there, make, once, is_of_segment=there != execution)
         return (found[0] if found else None), newest
 
     task_id, newest = at(execution)
