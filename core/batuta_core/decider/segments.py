@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from batuta_core.decider.step import Step
     from batuta_core.decider.tasks.task_type import WorkflowTask
 
-WIDE = 200  # a fork of more branches runs as segments
-WIDTH = 100  # the branches of a segment that runs them itself
-SEGMENTS_MAX = 100  # of one fork; each of them may fork again
+# What a branch costs, journal and payloads, one result at a time: in the head of a fork of 150 some 1.2 times what a line's task costs with
+# all that belongs to it, in a segment of 50 1.1 times (measured 2026-11-22, docs/adr/0022).
+WIDE = 150  # a fork of more branches runs as segments
+WIDTH = 50  # the branches of a segment that runs them itself
+SEGMENTS_MAX = 200  # of one fork; each of them may fork again
 BRANCHES_MAX = 100_000
 
 PLAN = "forkedSegments"  # in the fork's input, beside what Conductor shows there

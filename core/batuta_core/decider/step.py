@@ -387,7 +387,8 @@ class Step:
     def _note_ended(self, ref: str, ended: Ended) -> None:
         self.ended[ref] = ended
         self.has_news = True
-        if self.last_task is None or ended.number > self.last_task.number:
+        is_shown = self.graph.segment(ref) is None
+        if is_shown and (self.last_task is None or ended.number > self.last_task.number):
             self.last_task = ended
 
     def open_again(self, node: Node, task: OpenTask) -> OpenTask:

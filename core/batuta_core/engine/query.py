@@ -67,17 +67,15 @@ def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = Tru
     found = _whole(ports, execution, newest, graph, budget) if has_tasks else without_tasks(ports, execution, newest, graph)
     body = wire.workflow_json(found, graph, budget)
     if found.segments:
-        body["tasks"] = list(_with_branches(ports, execution, found, graph, budget))
+        body.update(_with_branches(ports, execution, found, graph, budget))
     size = len(dump_json(body))
     if size > ANSWER_MAX_BYTES:
         raise ExecutionTooLarge(f"execution {execution.workflow_id} has {size} bytes", workflow_id=execution.workflow_id, size_bytes=size)
     return body
 
 
-def _with_branches(
-    ports: Ports, execution: ExecutionId, found: WorkflowExecution, graph: Graph, budget: _Budget
-) -> Iterator[dict[str, Any]]:
-    """The tasks with those that ran in segments, whose payloads lie there."""
+def _with_branches(ports: Ports, execution: ExecutionId, found: WorkflowExecution, graph: Graph, budget: _Budget) -> dict[str, Any]:
+    """What the branches add that ran in segments, whose payloads lie there."""
 
     def read(segment: ExecutionId) -> segments.Folded | None:
         newest = ports.journal.newest(segment)
@@ -94,8 +92,9 @@ def _with_branches(
     counted = [len(found.tasks)]
     whole = segments.spliced(execution, found.tasks, found.segments, read)
     nodes = wire.Nodes(graph, [*whole.tasks, *whole.forks], budget.of)
-    for task in whole.tasks:
-        yield wire.task_json(task, found, nodes.of(task), budget.of(task))
+    names = dict.fromkeys([*found.failed_names, *(task.name for task in whole.tasks if task.ref in found.failed_refs)])
+    shown = [wire.task_json(task, found, nodes.of(task), budget.of(task)) for task in whole.tasks]
+    return {"tasks": shown, "failedTaskNames": list(names)}
 
 
 def _budget(ports: Ports, execution: ExecutionId, is_external: bool) -> _Budget:

@@ -138,18 +138,21 @@ def _refusal(graph: Graph, records: Mapping[int, Record], expected: Record, want
     """Why the task that asked for ``wanted`` failed in that record; None when no task asked."""
     refused = {change.number: change.fields["reason"] for change in expected.changes if change.fields.get("reason")}
     kinds: dict[int, TaskType] = {}
+    inputs: dict[int, Any] = {}  # as they were last: a rerun may have brought others
     for record in records.values():
         for change in record.changes:
             if change.number in refused and change.is_new:
                 node = graph.nodes.get(change.fields["ref"])
                 kinds[change.number] = node.type if node else task_type(change.fields["task_type"])
-            if change.number in kinds and change.input is not None:  # it was scheduled, or a rerun made it begin anew
-                kind = kinds[change.number]
-                try:
-                    if isinstance(kind, StartingTask) and kind.request(change.input).wanted == wanted:
-                        return str(refused[change.number])
-                except Unreadable:
-                    continue
+            if change.number in kinds and change.input is not None and record.seq <= expected.seq:
+                inputs[change.number] = change.input
+    for number, given in inputs.items():
+        kind = kinds[number]
+        try:
+            if isinstance(kind, StartingTask) and kind.request(given).wanted == wanted:
+                return str(refused[number])
+        except Unreadable:
+            continue
     return None
 
 

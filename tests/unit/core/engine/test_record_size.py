@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
+from batuta_core.decider import segments
 from batuta_core.engine import fetch, operate, operations
 from batuta_core.engine.advance import advance
 from batuta_core.engine.fetch import PACKED_MAX_BYTES, SPILLED_MAX
@@ -21,6 +22,12 @@ from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import pack
 
 WHY = "what follows from one event would take"
+
+
+@pytest.fixture(autouse=True)
+def in_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide forks would run as segments, which have records of their own."""
+    monkeypatch.setattr(segments, "WIDE", 100_000)
 
 
 def texts(count: int) -> list[str]:
