@@ -29,6 +29,7 @@ from tests.simulation import (
     operation_scenarios,
     payload_scenarios,
     revival_scenarios,
+    segment_scenarios,
     system_tasks,
 )
 from tests.simulation.invariants import Watcher, require
@@ -399,6 +400,7 @@ QUICK: list[Scenario] = [
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,
+    *segment_scenarios.SCENARIOS,
 ]
 SLOW: list[Scenario] = [*fork_scenarios.SCENARIOS, *payload_scenarios.SCENARIOS, *event_scenarios.SCENARIOS]  # up to two seconds each
 SCENARIOS = [*QUICK, *SLOW]

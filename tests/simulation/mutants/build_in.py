@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from tests.simulation.mutants import around, decider, engine
+from tests.simulation.mutants import around, decider, engine, segments
 from tests.simulation.mutants.mutant import Mutant
 
-ALL = {name: mutant for part in (decider, engine, around) for name, mutant in part.MUTANTS.items()}
+ALL = {name: mutant for part in (decider, engine, around, segments) for name, mutant in part.MUTANTS.items()}
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
