@@ -77,7 +77,6 @@ class Wide:
         opened_s = time.process_time() - began
         messages = self._taken()
         random.Random(1).shuffle(messages)
-        last_s = 0.0
         for message in messages:
             output = {"n": 1, "text": text(self.out_chars)} if self.out_chars else {"n": 1}
             now_ms = self.world.now_ms
@@ -85,12 +84,12 @@ class Wide:
             at = time.process_time()
             advance(self.ports, message.execution, [event], is_redelivered=False)
             self.used.cpu_ms += (time.process_time() - at) * 1000
-            last_s = at
         at = time.process_time()
         self.world.run(limit_ms=0)
         last_s = time.process_time() - at
         newest = self.world.journal.newest(root)
-        assert newest is not None and newest.head.status is WorkflowStatus.COMPLETED, newest and newest.head.reason
+        assert newest is not None
+        assert newest.head.status is WorkflowStatus.COMPLETED, newest.head.reason
         return {
             "branches": self.width,
             "segments": self.segments,

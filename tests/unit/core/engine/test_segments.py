@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -221,13 +222,14 @@ def test_nobody_finds_or_names_a_segment() -> None:
     tasks = search_tasks.find(server.ports, NAMESPACE, search_tasks.parse_query("taskDefName = 'work'", ""), 0, 100)
     assert tasks[0] == WIDTH
     segment = min(in_segments(server))
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: operate.terminate(server.ports, segment, None),
         lambda: operate.remove(server.ports, segment, is_archived=False),
         lambda: operations.pause(server.ports, segment),
         lambda: operations.restart(server.ports, segment),
         lambda: operations.rerun(server.ports, segment),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(WorkflowNotFound):
             call()
 
