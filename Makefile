@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export BATUTA_HOME ?= $(CURDIR)/.batuta
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-fork bench-cost bench-cold-start bench-memory bench-deployed bench-sizes bench-step bench-peer lock wheels clean
+.PHONY: help setup demo dev test test-slow golden golden-deployed e2e chaos sim mutants contract lint fmt types check synth bootstrap deploy destroy bench-decide bench-fork bench-wide bench-cost bench-cold-start bench-memory bench-deployed bench-sizes bench-step bench-peer lock wheels clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench-decide: $(VENV)/dev.stamp ## decisions per second and core, from stored by
 
 bench-fork: $(VENV)/dev.stamp ## what a branch of a dynamic fork costs by the fork's width
 	$(BIN)/python -m benchmarks.fork
+
+bench-wide: $(VENV)/dev.stamp ## what a branch costs of forks that run as segments (100,000: `-m benchmarks.wide --width 100000 --out-chars 0`)
+	$(BIN)/python -m benchmarks.wide
 
 bench-cost: $(VENV)/dev.stamp ## what a task and an idle month cost: every AWS call counted, at list prices
 	$(BIN)/python -m benchmarks.cost

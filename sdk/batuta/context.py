@@ -100,7 +100,7 @@ class TaskContext:
     def from_message(cls, message: TaskMessage, *, worker_id: str, deadline_ms: int, link: TaskLink | None = None) -> TaskContext:
         """Of the task that the message asks for."""
         return cls(
-            workflow_id=message.execution.workflow_id,
+            workflow_id=message.workflow_id,
             task_id=message.task_id,
             ref=message.ref,
             task_type=message.task_type,

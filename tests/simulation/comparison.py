@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from batuta_core.decider.compile import Graph
 from batuta_core.decider.loop import JoinOutput, LoopOutput
 from batuta_core.decider.on_task import LOST_LEASES_MAX
+from batuta_core.engine import segments
 from batuta_core.engine.fetch import graph_of, read_payload
 from batuta_core.engine.fold import fold
 from batuta_core.model import ids
@@ -75,7 +77,23 @@ def journal_is_right(
     _load_payloads(world, execution, folded)
     told = lives.read(execution, records, graph, functools.partial(_variables, world, execution, records, graph))
     only_lost_leases_count(world, execution, records, folded)
-    endings = {**_ended_scripts(folded), **_endings(execution, records, folded, outcome, told)}
+    found_endings = _endings(execution, records, folded, outcome, told)
+    if folded.segments:
+
+        def read(segment: ExecutionId) -> tuple[WorkflowExecution, Graph] | None:
+            below = _segment(world, watcher, segment)
+            if below is not None:
+                only_lost_leases_count(world, segment, watcher.records[segment], below[0])
+                of_segment = lives.read(segment, watcher.records[segment], below[1], lambda _head: {})
+                found_endings.update(_endings(segment, watcher.records[segment], below[0], outcome, of_segment))
+            return below
+
+        folded.tasks = segments.spliced(execution, folded.tasks, folded.segments, read).tasks
+        for task in folded.tasks:
+            if task.is_retried and task.status.is_terminal and (task.ref, task.attempt) not in found_endings:
+                told.retried.add((task.ref, task.attempt))  # with its segment
+                found_endings[task.ref, task.attempt] = Ending(task.status.value, dict(task.output or {}), task.reason)
+    endings = {**_ended_scripts(folded), **found_endings}
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
         if ending is not None and report.status is not TaskStatus.IN_PROGRESS:
@@ -117,12 +135,19 @@ def journal_is_right(
         is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
         require(is_prefix, "up to the pause, as a plain interpreter", execution, got, wanted_refs)
         return folded
+    timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
+    if folded.segments and folded.status is not WorkflowStatus.COMPLETED:
+        # What ended one segment, the others heard of later, and went on until then; and what they did the execution may not have heard of.
+        if cut is None and not timed_out and not is_cut_short:
+            begun = {task[:2] for task in got}
+            require(wanted.status != "COMPLETED", "it fails as a plain interpreter says", execution, folded.status)
+            require({task[:2] for task in wanted.tasks} <= begun, "what was to begin has begun", execution, got, wanted.tasks)
+        return folded
     if folded.status is not WorkflowStatus.COMPLETED and any(record.head.todo or record.head.has_news for record in records[-2:]):
         # What was left for the next decision never began.
         may_be = {task for ref, attempt, status in wanted.tasks for task in ((ref, attempt, status), (ref, attempt, "CANCELED"))}
         require(may_be.issuperset(got), "what began is as a plain interpreter says", execution, got, wanted.tasks)
         return folded
-    timed_out = folded.status is WorkflowStatus.TIMED_OUT and (folded.reason or "").startswith("Workflow timed out")
     if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
         require(got == wanted_tasks, "the tasks are those of a plain interpreter, up to the cut", execution, got, wanted_tasks)
@@ -147,6 +172,17 @@ def loaded(world: World, execution: ExecutionId, value: Any) -> Any:
     """The payload, where it is still there."""
     is_there = isinstance(value, PayloadRef) and (execution, value.key) in world.payloads.objects
     return read_payload(world.plain, execution, value) if is_there else value
+
+
+def _segment(world: World, watcher: Watcher, segment: ExecutionId) -> tuple[WorkflowExecution, Graph] | None:
+    """A segment of a wide fork, as it was before it was removed."""
+    records = [record for record in watcher.records.get(segment, ()) if record.head.status is not WorkflowStatus.REMOVED]
+    if not records:
+        return None
+    graph = graph_of(world.plain, segment.namespace, records[-1].head.definition)
+    folded = fold(segment, records, graph)
+    _load_payloads(world, segment, folded)
+    return folded, graph
 
 
 def _load_payloads(world: World, execution: ExecutionId, folded: WorkflowExecution) -> None:

@@ -10,7 +10,7 @@ from batuta_core.model.command import StartChild, StartFailureWorkflow, TellPare
 from batuta_core.model.event import WorkflowStarted, WorkflowTerminated
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.family_event import ChildEnded, ChildRevived, StoppedByParent
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.operation_event import Revival
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.place import ParentTask
@@ -174,13 +174,18 @@ def _is_heard(world: World, watcher: invariants.Watcher, child: ExecutionId, rec
         status = end.head.status if end.head.status is not WorkflowStatus.REMOVED else WorkflowStatus.TERMINATED
         output = loaded(world, child, end.output)
         require(event.status is status, "a parent hears how its child ended", child, event, status)
-        is_told_why = (event.reason or "").endswith(f"failure reason: {end.head.reason or 'null'}")
+        is_of_segment = is_segment(end.head.definition)
+        is_told_why = (
+            event.reason == end.head.reason
+            if is_of_segment
+            else (event.reason or "").endswith(f"failure reason: {end.head.reason or 'null'}")
+        )
         require(status is WorkflowStatus.COMPLETED or is_told_why, "a parent hears why its child ended so", child, event, end.head.reason)
         told = loaded(world, parent, event.output)
         is_task_ended = any(change.output_event == place for change in record.changes)
         if is_task_ended and not isinstance(told, PayloadRef) and not isinstance(output, PayloadRef):
             kept = {key: value for key, value in (output or {}).items() if key != "conductor.failure_workflow"}
-            wanted = {**kept, CHILD_ID: child.workflow_id}
+            wanted = kept if is_of_segment else {**kept, CHILD_ID: child.workflow_id}
             require(told == wanted, "the parent's task has its child's output", child, told, wanted)
     is_stopped = any(isinstance(event, StoppedByParent) for record in records for event in record.events)
     for end in ends.values():

@@ -15,7 +15,7 @@ from batuta_core.model.event import (
     WorkflowRemoved,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted, WorkflowResumed
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record
@@ -85,7 +85,9 @@ class Watcher:
                 ref, attempt = change.fields["ref"], change.fields.get("attempt", 1)
                 round_ = change.fields.get("iteration", 0)
                 same = [task for task in tasks.values() if (task["ref"], task["round"]) == (ref, round_)]
-                require(attempt == len(same) + 1, "attempts follow each other", execution, ref, attempt)
+                is_next = attempt == max((task["attempt"] for task in same), default=0) + 1
+                goes_on = not same and is_segment(record.head.definition)  # after an earlier segment
+                require(is_next or goes_on, "attempts follow each other", execution, ref, attempt)
                 require(all(task["status"].is_terminal for task in same), "one attempt at a time", execution, ref)
                 place, status = TaskPlace(record.seq, index), change.fields["status"]
                 tasks[change.number] = {"ref": ref, "round": round_, "attempt": attempt, "place": place, "status": status}

@@ -43,10 +43,13 @@ class Run:
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
-def draw_plan(random: Random) -> Plan:
+def draw_plan(random: Random, *, is_wide: bool = False) -> Plan:
     failure_name = "handler" if random.random() < 0.2 else ""
     has_timeouts = random.random() < 0.4
-    workloads = [draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name) for n in range(random.choice((1, 1, 2)))]
+    workloads = [
+        draw(random, f"w{n}", has_timeouts=has_timeouts, failure_workflow=failure_name, is_wide=is_wide)
+        for n in range(random.choice((1, 1, 2)))
+    ]
     children = family.draw_family(random, workloads, failure_name) if random.random() < 0.4 else []
     kind = random.random()
     if random.random() < 0.1:

@@ -29,6 +29,7 @@ from tests.simulation import (
     operation_scenarios,
     payload_scenarios,
     revival_scenarios,
+    segment_scenarios,
     system_tasks,
     worker_scenarios,
 )
@@ -348,6 +349,7 @@ SCENARIOS: list[Scenario] = [  # the quick ones first: a mutant is caught by the
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,
+    *segment_scenarios.SCENARIOS,
     # Up to two seconds each.
     *fork_scenarios.SCENARIOS,
     *payload_scenarios.SCENARIOS,

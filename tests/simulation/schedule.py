@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
+from batuta_core.decider import segments
 from batuta_core.engine import catalog
 from batuta_core.engine.catalog import no_javascript
 from batuta_core.engine.export import export
@@ -19,7 +21,7 @@ from batuta_core.model.event import TimerFired, WorkflowStarted
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.family_event import StoppedByParent
 from batuta_core.model.message import InboxMessage, NotOurs, TaskMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.record import Record
 from batuta_core.simulator.faults import Faults, Hits, NoFaults, RandomFaults
 from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
@@ -36,12 +38,27 @@ PATIENCE_MS = 12 * 24 * 3600 * 1000  # longer than retries in retries in retries
 def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None, runs: list[Run] | None = None) -> Run:
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
-    plan = draw_plan(random)
+    is_wide = seed % 3 == 0
+    plan = draw_plan(random, is_wide=is_wide)
     draw_limits(Random(seed + 2), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
-    return run_plan(plan, seed, faults, hits, trace, runs)
+    if not is_wide:
+        return run_plan(plan, seed, faults, hits, trace, runs)
+    with narrow(wide=seed % 2 + 2):  # then every dynamic fork of more branches has segments
+        return run_plan(plan, seed, faults, hits, trace, runs)
+
+
+@contextlib.contextmanager
+def narrow(wide: int = 2, width: int = 2, most: int = 2) -> Iterator[None]:
+    """Forks of more than ``wide`` branches run as segments of ``width``, and ``most`` of these at once."""
+    before = segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX
+    segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX = wide, width, most
+    try:
+        yield
+    finally:
+        segments.WIDE, segments.WIDTH, segments.SEGMENTS_MAX = before
 
 
 def run_plan(
@@ -198,9 +215,9 @@ def _judge_children(run: Run, plan: Plan, reports: list[Any]) -> None:
     by_name = {child.name: child for child in plan.children}
     for execution, records in run.watcher.records.items():
         started = records[0].events[0]
-        if not isinstance(started, WorkflowStarted) or started.name not in by_name:
+        if not isinstance(started, WorkflowStarted) or (started.name not in by_name and not is_segment(started.definition)):
             continue
-        workload, last = by_name[started.name], records[-1]
+        last = records[-1]
         is_removed = last.head.status is WorkflowStatus.REMOVED
         if is_removed:
             invariants.nothing_is_left(run.world, execution)
@@ -208,6 +225,9 @@ def _judge_children(run: Run, plan: Plan, reports: list[Any]) -> None:
             raise invariants.Violation(f"the journal is decided again with the same records: {execution} {difference}")
         if is_removed and any(other.large for other in (*plan.workloads, *plan.children)):
             continue
+        if is_segment(started.definition):  # which is judged with the execution that forked
+            continue
+        workload = by_name[started.name]
         is_stillborn = any(isinstance(event, StoppedByParent) for event in records[0].events)
         if is_stillborn:
             invariants.require(not records[0].changes, "a child that is stopped before it begins does nothing", execution, records[0])

@@ -16,8 +16,9 @@ from batuta_core.model.error import BatutaError, OperationRefused, WorkflowNotFo
 from batuta_core.model.event import TaskUpdated, TimerFired, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import InboxMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.place import TaskPlace
+from batuta_core.model.record import Record
 from batuta_core.simulator.world import Action
 from tests.simulation.limits import LimitWatcher
 from tests.simulation.lives import USER_VARIABLE
@@ -97,8 +98,12 @@ def _remove(run: Run, execution: ExecutionId) -> None:
     operate.remove(run.world.ports, execution, is_archived=run.world.random.random() < 0.5)
 
 
+def _is_child(record: Record) -> bool:
+    return record.head.about.parent is not None and not is_segment(record.head.definition)
+
+
 def _any_child(run: Run) -> ExecutionId | None:
-    found = sorted(execution for execution, record in run.watcher.last.items() if record.head.about.parent)
+    found = sorted(execution for execution, record in run.watcher.last.items() if _is_child(record))
     return run.world.random.choice(found) if found else None
 
 
@@ -118,7 +123,7 @@ def _remove_child(run: Run, _execution: ExecutionId) -> None:
 def _revive_child(run: Run, _execution: ExecutionId) -> None:
     """A retry, a restart or a rerun of an execution that runs for a task of another."""
     random, last = run.world.random, run.watcher.last
-    found = sorted(execution for execution, record in last.items() if record.head.about.parent and record.head.status.is_terminal)
+    found = sorted(execution for execution, record in last.items() if _is_child(record) and record.head.status.is_terminal)
     if found:
         child = random.choice(found)
         random.choice((_retry, _restart, _rerun)).__wrapped__(run, child)  # type: ignore[attr-defined]

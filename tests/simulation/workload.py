@@ -72,9 +72,9 @@ class Workload:
         return Outcome(output=output, is_slow=random.random() < 0.2)
 
 
-def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str = "") -> Workload:
-    """A workflow of one to some ten tasks."""
-    drawer = _Drawer(random, name, has_timeouts, has_branches=random.random() < 0.4)
+def draw(random: Random, name: str, *, has_timeouts: bool, failure_workflow: str = "", is_wide: bool = False) -> Workload:
+    """A workflow of one to some ten tasks. ``is_wide``: dynamic forks are many, and have more branches."""
+    drawer = _Drawer(random, name, has_timeouts, has_branches=is_wide or random.random() < 0.4, is_wide=is_wide)
     tasks = drawer.tasks(random.randint(6, 14) if drawer.scripts == _MANY_SCRIPTS else random.randint(1, 5), depth=0)
     outputs = {f"o{n}": drawer.expression() for n in range(random.randint(0, 3))}
     if drawer.has_branches:
@@ -100,11 +100,12 @@ class _Drawer:
     """``has_branches``: forks and loops, too. What runs beside each other reads nothing of each other, nor changes what others read, so
     that it does not matter which is first."""
 
-    def __init__(self, random: Random, name: str, has_timeouts: bool, *, has_branches: bool) -> None:
+    def __init__(self, random: Random, name: str, has_timeouts: bool, *, has_branches: bool, is_wide: bool) -> None:
         self.random = random
         self.name = name
         self.has_timeouts = has_timeouts
         self.has_branches = has_branches
+        self.is_wide = is_wide
         self.scripts = random.choice((0, 0, 1.5, 1.5, 1.5, _MANY_SCRIPTS))
         self.is_in_fork = False
         self.in_loop = ""
@@ -136,7 +137,7 @@ class _Drawer:
                 "terminate": 0 if self.is_in_fork else 0.4,
                 "script": self.scripts,
                 "fork": nested,
-                "dynamic_fork": nested / 2,
+                "dynamic_fork": 12 if self.is_wide and depth < 2 else nested / 2,
                 "do_while": 0 if self.in_loop else nested,
                 "dynamic": nested / 2,
                 "noop": nested / 3,
@@ -167,10 +168,12 @@ class _Drawer:
         return {"name": ref, "taskReferenceName": ref, "type": "JOIN", "inputParameters": {}, "joinOn": refs}
 
     def dynamic_fork(self, ref: str, depth: int) -> list[dict[str, Any]]:
-        many = 8 if self.scripts == _MANY_SCRIPTS else 3
+        many = 8 if self.scripts == _MANY_SCRIPTS else 7 if self.is_wide else 3
         kinds = self.random.choices((self.simple, self.script), (10, self.scripts), k=self.random.randint(0, many))
         branches = [kind(self.new_ref(), depth) for kind in kinds]
         for branch in branches:
+            if self.is_wide:
+                branch["permissive"] = False  # such a fork has no segments
             if branch["type"] == "SIMPLE" and self.random.random() < 0.3:  # a task type that nobody has registered
                 self.forget(branch["name"])
         inputs = {branch["taskReferenceName"]: {"own": self.expression()} for branch in branches}

@@ -14,12 +14,17 @@ from typing import Any
 
 from batuta_core.decider.expression.template import Template
 from batuta_core.decider.expression.template_parser import compile_template
+from batuta_core.decider.segments import parse_ref
 from batuta_core.decider.tasks.registry import task_type
+from batuta_core.decider.tasks.segment import SEGMENT
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts, normalize_task_definition
+from batuta_core.model.execution import TaskExecution
+from batuta_core.model.names import is_segment
 
 _NO_TEMPLATE: Mapping[str, Any] = {}
 _NO_DEFINITION = normalize_task_definition({"retryCount": 0, "responseTimeoutSeconds": 0})  # a branch of a dynamic fork may have none
+_NO_LIMITS = TaskDefinition.from_dict(_NO_DEFINITION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,24 @@ class Graph:
     def find(self, shown_ref: str) -> Node | None:
         """The node of a task by the name that Conductor shows: in a loop with the number of the iteration."""
         return self.nodes.get(shown_ref) or self.nodes.get(shown_ref.rpartition("__")[0])
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether what runs it is a segment of a wide fork."""
+        return is_segment(self.hash)
+
+    def segment(self, ref: str) -> Node | None:
+        """The node of the task that stands for a segment; None for the name of any other task."""
+        parsed = parse_ref(ref)
+        fork = self.nodes.get(parsed[0]) if parsed and ref not in self.nodes else None
+        if fork is None or fork.type.name != "FORK_JOIN_DYNAMIC":
+            return None
+        no_rules = replace(fork, definition=_NO_LIMITS, retry_limit=0, is_optional=False, is_permissive=False, start_delay_s=0)
+        return replace(no_rules, ref=ref, next=None, fork=None, type=SEGMENT)
+
+    def is_of_segment(self, task: TaskExecution) -> bool:
+        """Whether the task stands for a segment, and is shown to nobody."""
+        return self.segment(task.plain_ref) is not None
 
     def is_wait(self, ref: str) -> bool:
         """Whether it is a WAIT: what signals end."""
@@ -196,6 +219,16 @@ def compile_definition(frozen: Mapping[str, Any], content_hash: str) -> Graph:
         timeout_ms=frozen["timeoutSeconds"] * 1000,
         is_timeout_fatal=frozen["timeoutPolicy"] == "TIME_OUT_WF",
     )
+
+
+def compile_segment(graph: Graph, fork: str, content_hash: str) -> Graph:
+    """What the segments of a fork run: it and the JOIN behind it, on their share of the list."""
+    node = graph.node(fork)
+    join = graph.node(node.next or "")
+    alone = {"optional": False, "permissive": False, "startDelay": 0}
+    tasks = [{**node.task, **alone}, {**join.task, **alone, "inputParameters": {}}]
+    none = {"outputParameters": {}, "inputTemplate": {}, "variables": {}, "failureWorkflow": "", "timeoutSeconds": 0}
+    return compile_definition({**graph.definition, **none, "tasks": tasks}, content_hash)
 
 
 def _inside_out(nodes: Sequence[Node]) -> tuple[str, ...]:

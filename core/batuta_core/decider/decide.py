@@ -140,6 +140,9 @@ def _begin(graph: Graph, execution: ExecutionId, events: Sequence[Event], seq: i
         retention_s=event.retention_s,
         parent=event.parent,
         depth=event.depth,
+        root=event.root,
+        above=event.above,
+        iteration=event.iteration,
     )
     head = Head(status=WorkflowStatus.RUNNING, definition=graph.hash, created_ms=now_ms, about=about)
     step = Step(graph, execution, head, seq + 1, known, now_ms)

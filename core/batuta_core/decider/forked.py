@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from batuta_core.decider.segments import PLAN, segment_ref
 from batuta_core.decider.view import Reader, scheduling_change, task_input_in
 
 if TYPE_CHECKING:
@@ -68,10 +69,37 @@ class Branches(Mapping[str, "Node"]):
             self._compile(ref)
 
 
-def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> Branches:
+class Segments(Mapping[str, "Node"]):
+    """The nodes of the segments that a wide fork opened."""
+
+    def __init__(self, fork: str, count: int, graph: Graph) -> None:
+        self._graph = graph
+        self._refs = [segment_ref(fork, index) for index in range(count)]
+
+    def __getitem__(self, ref: str) -> Node:
+        node = self._graph.segment(ref)
+        if node is None:
+            raise KeyError(ref)
+        return node
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._refs)
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def branch(self, ref: str) -> Mapping[str, Node]:
+        """The node of that segment."""
+        return {ref: self[ref]}
+
+
+def branches(fork: TaskPlace, graph: Graph, reader: Reader) -> Branches | Segments:
     """The nodes that a dynamic fork made."""
     node = graph.node(str(scheduling_change(reader.record(fork.record), fork.nth).fields["ref"]))
-    return Branches(forked_tasks(input_of(fork, reader)), graph, node.loop)
+    task_input = input_of(fork, reader)
+    if PLAN in task_input:
+        return Segments(node.ref, task_input[PLAN]["count"], graph)
+    return Branches(forked_tasks(task_input), graph, node.loop)
 
 
 def input_of(fork: TaskPlace, reader: Reader) -> Any:
@@ -85,11 +113,11 @@ class OpenNodes:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._forks: dict[TaskPlace, Branches] = {}
+        self._forks: dict[TaskPlace, Branches | Segments] = {}
 
     def of(self, task: OpenTask, reader: Reader) -> Node:
         """Raises Missing where the record of its fork is lacking."""
-        node = self._graph.nodes.get(task.ref)
+        node = self._graph.nodes.get(task.ref) or self._graph.segment(task.ref)
         if node is None:
             if task.fork is None:
                 raise KeyError(task.ref)

@@ -65,6 +65,9 @@ def _ended(step: Step, event: ChildEnded, event_index: int) -> bool:
         step.close_task(task, status, output=output, output_event=index, reason=_cleared(task))
         outcome.task_succeeded(step, node)
     else:
+        if node.type.is_segment:
+            told = step.reader.payload(event.output) or {}
+            outcome.note_failed_refs(step, told.get("failed", ()))
         outcome.task_failed(step, node, task, status, reason=event.reason, output=output, output_event=index)
     return True
 

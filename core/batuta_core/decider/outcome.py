@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import lives, retry
+from batuta_core.decider import lives, retry, segments
 from batuta_core.decider.known import DefinitionName, FoundDefinition, NotStartable
 from batuta_core.decider.step import Step
 from batuta_core.decider.view import output_in
@@ -72,7 +72,8 @@ def task_failed(
     is_tolerated = (node.is_optional or node.is_permissive) and not is_over_budget
     shown = TaskStatus.COMPLETED_WITH_ERRORS if is_tolerated and node.is_optional else status
     ended = step.close_task(task, shown, output=output, output_event=output_event, reason=reason)
-    _note_failed(step, task.shown_ref, shown)
+    if not node.type.is_segment:  # of which the branches that failed are known
+        _note_failed(step, task.shown_ref, shown)
     _after_failure(step, node, ended, status, reason, is_tolerated=is_tolerated, over_budget_ms=elapsed_ms if is_over_budget else 0)
 
 
@@ -93,9 +94,15 @@ def local_task_failed(step: Step, node: Node, task_input: Any, status: TaskStatu
 
 
 def _note_failed(step: Step, ref: str, shown: TaskStatus) -> None:
-    is_failed = shown in (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
-    if is_failed and ref not in step.failed_refs and len(step.failed_refs) < FAILED_REFS_MAX:
-        step.failed_refs.append(ref)
+    if shown in (TaskStatus.FAILED, TaskStatus.FAILED_WITH_TERMINAL_ERROR):
+        note_failed_refs(step, [ref])
+
+
+def note_failed_refs(step: Step, refs: Iterable[str]) -> None:
+    """Adds the names of failed tasks to those that the execution shows."""
+    for ref in refs:
+        if ref not in step.failed_refs and len(step.failed_refs) < FAILED_REFS_MAX:
+            step.failed_refs.append(ref)
 
 
 def _after_failure(
@@ -108,7 +115,9 @@ def _after_failure(
         step.go_to(node.next)
         return
     outcome = _WORKFLOW_STATUS_OF[status]
-    if over_budget_ms:
+    if node.type.is_segment:
+        text = _shown(reason)  # which says it all
+    elif over_budget_ms:
         text = (
             f"Task {task_id}/{node.shown_name} exceeded total timeout of {node.timeouts.total_ms // 1000} seconds "
             f"(elapsed {over_budget_ms // 1000} seconds across all attempts). No further retries will be attempted."
@@ -173,6 +182,8 @@ def finish(
         return  # something beside it has ended it already
     _begin_beside(step)
     _cancel_open_tasks(step, is_shown=is_shown)
+    if step.graph.is_segment and step.told is None and output is None:
+        step.told = segments.told_failure(step.failed_refs, step.task_id_at(failed.place) if failed else None)
     step.output = assembled(_workflow_output(step) if output is None else output)
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
@@ -232,6 +243,8 @@ def _cancel_open_tasks(step: Step, *, is_shown: bool = False) -> None:
 
 
 def _workflow_output(step: Step) -> Any:
+    if step.graph.is_segment:
+        return step.told
     if step.graph.outputs is not None:
         try:
             output = step.evaluate(step.graph.outputs, takes_parts=True)

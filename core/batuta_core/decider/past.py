@@ -261,7 +261,8 @@ def _sort(standing: Standing, step: Step, tasks: dict[int, PastTask]) -> None:
         standing.ended[task.ref] = task.ended
         if task.ref in step.graph.nodes and step.graph.nodes[task.ref].type.name == "FORK_JOIN_DYNAMIC":
             standing.forks.add(task.place)
-        if standing.last_task is None or number > standing.last_task.number:
+        is_shown = step.graph.segment(task.ref) is None
+        if is_shown and (standing.last_task is None or number > standing.last_task.number):
             standing.last_task = task.ended
         if not task.status.is_successful and not task.is_retried:
             standing.bad[task.ref] = task

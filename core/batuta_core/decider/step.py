@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import forked, lives, timeout, view
+from batuta_core.decider import forked, lives, segments, timeout, view
 from batuta_core.decider.expression.template import Template
 from batuta_core.decider.known import (
     FoundDefinition,
@@ -95,6 +95,7 @@ class Step:
         self.variables_record = head.variables_record
         self.variables: Mapping[str, Any] | None = None  # set by this step
         self.output: Any = None  # set by this step
+        self.told: Any = None  # of a segment that ends: what it tells the execution that forks
         self.reason = head.reason
         self.ended_ms = head.ended_ms
         self.failed_refs = list(head.failed_refs)
@@ -107,7 +108,7 @@ class Step:
         self.anew: dict[str, Anew] = {}
         self.has_forked = head.has_forked
         self.forked: dict[str, tuple[Node, TaskPlace]] = {}  # of branches of dynamic forks that this step has met, with the forks
-        self._branches: dict[TaskPlace, forked.Branches] = {}
+        self._branches: dict[TaskPlace, forked.Branches | forked.Segments] = {}
         self.joining: TaskPlace | None = None  # the dynamic fork before the JOIN that begins now
         self.has_news = head.has_news  # a task has ended since those were looked at that wait for others
         self._scripts = 0
@@ -258,6 +259,8 @@ class Step:
 
     def iteration_of(self, node: Node) -> int:
         """Of the loop around ``node``; 0 where there is none."""
+        if self.graph.is_segment:
+            return self.before.about.iteration
         if not node.loop or node.loop in self.open:
             return self.open[node.loop].rounds if node.loop else 0
         if node.ref in self.anew:  # it runs beside the flow, which has left the loop
@@ -281,13 +284,21 @@ class Step:
         the same names before."""
         if ref in self.graph.nodes or (ref in self.forked and self.forked[ref][1] == fork):
             return
+        if segment := self.graph.segment(ref):  # without looking at what may be a long list
+            self.forked[ref] = (segment, fork)
+            return
         self.forked.update((inner, (node, fork)) for inner, node in self.forked_by(fork).branch(ref).items())
+
+    def forked_node(self, fork: TaskPlace, ref: str) -> Node:
+        """The node of a branch of a dynamic fork."""
+        self._add_branch(fork, ref)
+        return self.node(ref)
 
     def add_forked(self, fork: TaskPlace) -> None:
         """Makes all nodes of a dynamic fork known."""
         self.forked.update((ref, (node, fork)) for ref, node in self.forked_by(fork).items())
 
-    def forked_by(self, fork: TaskPlace) -> forked.Branches:
+    def forked_by(self, fork: TaskPlace) -> forked.Branches | forked.Segments:
         """The nodes that a dynamic fork made."""
         if fork not in self._branches:
             self._branches[fork] = forked.branches(fork, self.graph, self.reader)
@@ -376,7 +387,8 @@ class Step:
     def _note_ended(self, ref: str, ended: Ended) -> None:
         self.ended[ref] = ended
         self.has_news = True
-        if self.last_task is None or ended.number > self.last_task.number:
+        is_shown = self.graph.segment(ref) is None
+        if is_shown and (self.last_task is None or ended.number > self.last_task.number):
             self.last_task = ended
 
     def open_again(self, node: Node, task: OpenTask) -> OpenTask:
@@ -463,6 +475,8 @@ class Step:
         return self.known.definitions[wanted]
 
     def field(self, root: str, name: str, key: str | None = None) -> Any:
+        if self._is_outside(root):
+            return self._outside(root).get(name)
         if root == "workflow":
             return self._workflow_field(name)
         if root in self._hidden:
@@ -477,6 +491,8 @@ class Step:
         return None if task is None else self.reader.part(view.task_field(task, name, self.before, self.execution))
 
     def document(self, root: str) -> Mapping[str, Any] | None:
+        if self._is_outside(root):
+            return self._outside(root) or None
         if root == "workflow":
             return {name: self._workflow_field(name) for name in view.WORKFLOW_FIELDS}
         task = None if root in self._hidden else self.task(root)
@@ -484,6 +500,20 @@ class Step:
             return None
         found = {name: self.reader.part(view.task_field(task, name, self.before, self.execution)) for name in view.TASK_FIELDS}
         return {**found, "output": self._loop_output(root)} if self._is_loop(root) else found
+
+    def _is_outside(self, root: str) -> bool:
+        """Whether only the execution that forks knows it, of which this is a segment."""
+        return self.graph.is_segment and root not in self.open and root not in self.ended
+
+    def _outside(self, root: str) -> Mapping[str, Any]:
+        given = segments.given_to(self) or {}
+        found: Mapping[str, Any] = given.get("outside", {}).get(root, {})
+        return found
+
+    def seen(self, root: str, name: str | None) -> Mapping[str, Any]:
+        """A field of a task or of the workflow, or all of them, by their names."""
+        self.reader.require(frozenset(self._records_of(root, name)))
+        return {name: self.field(root, name)} if name else self.document(root) or {}
 
     def task_id(self) -> str | None:
         return self.task_id_at(self.next_place()) if self._is_task_made else None
@@ -500,6 +530,7 @@ class Step:
         """The ended tasks of these reference names with their outputs, which are fetched together."""
         self.reader.require(frozenset(seq for ref in refs for seq in self.ended[ref].records))
         found = [view.ended_task(self.ended[ref], self.reader, self.execution, self.graph) for ref in refs]
+        self.reader.require_payloads(task.output for task in found)
         for ref, task in zip(refs, found, strict=True):
             task.output = self.field(ref, "output")
         return found
@@ -545,7 +576,9 @@ class Step:
         return view.workflow_constants(self.before, self.graph, self.execution).get(name)
 
     def _records_of(self, root: str, name: str | None) -> set[int]:
-        if root == "workflow":
+        if self._is_outside(root):
+            seqs = {1}
+        elif root == "workflow":
             seqs = {self.before.input_record or 1} if name in ("input", None) else set()
             if name in ("variables", None) and self.variables is None:
                 seqs.add(self.variables_record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batuta_core.decider.known import Known, Missing, Needs
@@ -68,6 +68,13 @@ class Reader:
             missing -= {self._draft.seq}
         if missing:
             raise Missing(Needs(records=missing))
+
+    def require_payloads(self, values: Iterable[Any]) -> None:
+        """As ``require``, of those that are references to what may be loaded."""
+        refs = [value for value in values if isinstance(value, PayloadRef) and value.size_bytes <= PAYLOAD_MAX_BYTES]
+        missing = frozenset(ref for ref in refs if ref.key not in self._known.payloads)
+        if missing:
+            raise Missing(Needs(payloads=missing))
 
     def payload(self, value: Any) -> Any:
         """The payload itself, where ``value`` may be a reference to it. Raises PayloadTooLarge for one that is never loaded."""
@@ -139,6 +146,8 @@ def apply_change(task: TaskExecution, change: TaskChange, record: Readable) -> N
     for name, value in change.fields.items():
         if name != "ref":
             setattr(task, name, value)
+    if not change.is_new and "scheduled_ms" in change.fields:
+        task.rerun = record.seq
     if "status" in change.fields:
         if not task.status.is_terminal:
             task.updated_ms = record.at_ms
@@ -213,7 +222,7 @@ def task_field(task: TaskExecution, name: str, head: Head, execution: ExecutionI
         case "endTime":
             return task.ended_ms
         case "workflowInstanceId":
-            return execution.workflow_id
+            return head.about.root or execution.workflow_id
         case "taskId":
             return task.task_id
         case "reasonForIncompletion":
@@ -268,7 +277,7 @@ def workflow_constants(head: Head, graph: Graph, execution: ExecutionId) -> Mapp
     return {
         "status": head.status.value,
         "workflowId": execution.workflow_id,
-        "parentWorkflowId": parent.workflow_id if parent else None,
+        "parentWorkflowId": (head.about.above or parent.workflow_id) if parent else None,
         "parentWorkflowTaskId": parent.task_id if parent else None,
         "workflowType": graph.name,
         "version": graph.version,

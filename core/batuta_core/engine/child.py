@@ -15,8 +15,8 @@ from batuta_core.decider.outcome import FAILURE_WORKFLOW_KEY
 from batuta_core.decider.tasks.starting import StartingTask
 from batuta_core.decider.tasks.sub_workflow import CHILD_ID
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import timers
-from batuta_core.engine.external import handed_over
+from batuta_core.engine import segments, timers
+from batuta_core.engine.external import handed_over, is_removed
 from batuta_core.engine.fetch import graph_of, open_nodes, raw_of, read_payload, read_records, stored
 from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
@@ -26,10 +26,13 @@ from batuta_core.model.event import Event, WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildRevived, StoppedByParent
 from batuta_core.model.message import MESSAGE_MAX_BYTES, RESULT_OUTPUT_MAX_BYTES, InboxMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.payload import PayloadRef, assembled
 from batuta_core.model.place import ParentTask
-from batuta_core.model.record import Record
+from batuta_core.model.record import OpenTask, Record
+
+# What a segment tells goes into a record of the execution that forks, at a write unit for each KB; above this, one PUT is cheaper.
+_TOLD_MAX_BYTES = 8 * 1024
 
 
 def send(ports: Ports, execution: ExecutionId, newest: Record, commands: Collection[ChildCommand]) -> None:
@@ -105,6 +108,9 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
     task = newest.head.open.get(command.ref)
     if task is None or task.place != command.place or not task.child:
         return
+    if is_segment(task.child):
+        yield _start_segment(ports, execution, newest, task)
+        return
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     kind = open_nodes(ports, execution, newest, graph, [task])[command.ref].type
     if not isinstance(kind, StartingTask):
@@ -130,10 +136,36 @@ def _start(ports: Ports, execution: ExecutionId, newest: Record, command: StartC
         retention_s=about.retention_s,
         parent=link if kind.runs_child else None,
         depth=about.depth + 1 if kind.runs_child else 0,
+        above=about.root if kind.runs_child else "",
         starter=None if kind.runs_child else link,
     )
     given = handed_over(ports, execution, target, assembled(dict(request.input)))
     yield with_payload(ports, target, given, lambda child_input: replace(event, input=child_input))
+
+
+def _start_segment(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask) -> Outgoing:
+    about = newest.head.about
+    graph = graph_of(ports, execution.namespace, task.child)
+    link = ParentTask(execution.workflow_id, *task.place)
+    target = ExecutionId(execution.namespace, lives.child_id(execution.workflow_id, task.place))
+    event = WorkflowStarted(
+        op=f"start-{_named(link)}",
+        definition=task.child,
+        name=graph.name,
+        version=graph.version,
+        correlation_id=about.correlation_id,
+        request_id=about.request_id,
+        trigger=about.trigger,
+        priority=about.priority,
+        task_to_domain=about.task_to_domain,
+        retention_s=about.retention_s,
+        parent=link,
+        depth=about.depth,
+        root=about.root or execution.workflow_id,
+        iteration=task.iteration or about.iteration,
+    )
+    given = segments.started_with(ports, execution, newest, task)
+    return with_payload(ports, target, given, lambda segment_input: replace(event, input=segment_input))
 
 
 def _stop(ports: Ports, execution: ExecutionId, newest: Record, command: StopChild) -> Outgoing:
@@ -164,9 +196,14 @@ def _tell(ports: Ports, execution: ExecutionId, newest: Record, command: TellPar
     graph = graph_of(ports, execution.namespace, newest.head.definition)
     is_newest = newest.seq == command.record
     end = newest if is_newest else read_records(ports, execution, [command.record]).get(command.record, newest)  # or a tombstone
-    reason = _reason(execution, end, graph, command.status)
+    reason = end.head.reason if graph.is_segment else _reason(execution, end, graph, command.status)
     event = ChildEnded(place=parent.place, status=command.status, life=command.life, seen=command.seen, reason=reason)
     output = _output(ports, execution, target, end)
+    if graph.is_segment:
+        if not isinstance(output, PayloadRef) and len(raw := raw_of(output)) > _TOLD_MAX_BYTES:
+            output = {} if is_removed(ports, target) else stored(ports, target, output, raw)
+        yield _message(ports, target, replace(event, output=output))
+        return
     if not isinstance(output, PayloadRef):  # else it is too large for anything to be put in or taken out
         output = {key: value for key, value in output.items() if key != FAILURE_WORKFLOW_KEY}
         output[CHILD_ID] = execution.workflow_id

@@ -13,7 +13,7 @@ from dataclasses import replace
 from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import child, timers, to_gates
+from batuta_core.engine import child, segments, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
@@ -33,7 +33,7 @@ from batuta_core.model.event import TaskUndeliverable
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.gate import TaskEntered, order_ms
 from batuta_core.model.message import MESSAGE_MAX_BYTES, TASK_INPUT_MAX_BYTES, InboxMessage, TaskMessage, WantedQueue
-from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
+from batuta_core.model.names import ExecutionId, is_segment, resource_name, task_queue_name
 from batuta_core.model.payload import Assembled, PayloadRef
 from batuta_core.model.record import Head, OpenTask, Record
 
@@ -85,7 +85,7 @@ def dispatch(
             _start_failure_workflow(ports, execution, newest, command)
         elif isinstance(command, Purge):
             _purge(ports, execution, newest)
-    if newest.head.status is WorkflowStatus.REMOVED:
+    if newest.head.status is WorkflowStatus.REMOVED or is_segment(newest.head.definition):  # no segment has a summary
         return
     is_noted = False
     if WriteSummary() in wanted:
@@ -213,6 +213,7 @@ def task_message(
         response_timeout_s=limits.response_ms // 1000,
         total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
         started_ms=task.started_ms,
+        root=head.about.root,
         task_to_domain=head.about.task_to_domain if node.type.is_told_domains else {},
     )
 
@@ -234,7 +235,7 @@ def summary_of(execution: ExecutionId, newest: Record, graph: Graph, dispatched:
         ended_ms=head.ended_ms,
         correlation_id=about.correlation_id,
         request_id=about.request_id,
-        parent_workflow_id=about.parent.workflow_id if about.parent else None,
+        parent_workflow_id=(about.above or about.parent.workflow_id) if about.parent else None,
         trigger=about.trigger,
         priority=about.priority,
         reason=head.reason,
@@ -253,6 +254,8 @@ def _start_failure_workflow(ports: Ports, execution: ExecutionId, newest: Record
 
 
 def _purge(ports: Ports, execution: ExecutionId, newest: Record) -> None:
+    if newest.head.has_forked:
+        segments.remove(ports, execution, newest)
     ports.payloads.purge(execution)
     ports.logs.purge(execution)
     ports.summaries.delete(execution)

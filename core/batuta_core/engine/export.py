@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batuta_core.engine.fetch import load_json, read_payload, with_slots
+from batuta_core.engine.fetch import graph_of, load_json, read_payload, with_slots
 from batuta_core.engine.operate import not_found, require_newest
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.query import ANSWER_MAX_BYTES
-from batuta_core.model.error import ExecutionTooLarge, InvalidInput, NewerSchema
+from batuta_core.model.error import ExecutionTooLarge, InvalidInput, NewerSchema, WorkflowDefinitionNotFound
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record
@@ -147,8 +147,8 @@ def _definitions(ports: Ports, execution: ExecutionId, records: Iterable[Record]
     """Those that the records ran under, by content hash."""
     definitions: dict[str, Mapping[str, Any]] = {}
     for content_hash in dict.fromkeys(record.head.definition for record in records):
-        found = ports.definitions.frozen(execution.namespace, content_hash)
-        if found is None:
-            raise not_found(execution.workflow_id)
-        definitions[content_hash] = found
+        try:
+            definitions[content_hash] = graph_of(ports, execution.namespace, content_hash).definition
+        except WorkflowDefinitionNotFound as error:
+            raise not_found(execution.workflow_id) from error
     return definitions

@@ -112,13 +112,13 @@ def handed_over(ports: Ports, source: ExecutionId, target: ExecutionId, value: A
     if isinstance(value, PayloadRef) and value.size_bytes <= PAYLOAD_MAX_BYTES:
         value = read_payload(ports, source, value)
     refs = [value] if isinstance(value, PayloadRef) else [hole.part.ref for hole in holes_of(value)] if type(value) is Assembled else []
-    if refs and not _is_removed(ports, target):
+    if refs and not is_removed(ports, target):
         for ref in dict.fromkeys(refs):
             ports.payloads.copy(source, ref, target)
     return value
 
 
-def _is_removed(ports: Ports, execution: ExecutionId) -> bool:
+def is_removed(ports: Ports, execution: ExecutionId) -> bool:
     """Then nobody reads the copies any more, and they might come after the purge, which would leave them for ever. An execution that is
     removed later than this is asked is purged two minutes after that."""
     newest = ports.journal.newest(execution)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from batuta_core.decider.compile import Graph, Node, compile_definition
+from batuta_core.decider.compile import Graph, Node, compile_definition, compile_segment
 from batuta_core.decider.decide import Decision, decide
 from batuta_core.decider.forked import OpenNodes
 from batuta_core.decider.known import Known, Missing, Needs, NotStartable
@@ -19,7 +19,7 @@ from batuta_core.engine.returns import return_permits
 from batuta_core.model.error import BatutaError, RecordTooLarge, WorkflowDefinitionNotFound
 from batuta_core.model.event import Event, TaskUpdated, WorkflowBroken, WorkflowStarted
 from batuta_core.model.family_event import ChildEnded, StoppedByParent
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, forking_definition, is_segment
 from batuta_core.model.operation_event import VariablesUpdated, WorkflowRerun, WorkflowRestarted
 from batuta_core.model.payload import (
     INLINE_MAX_BYTES,
@@ -98,10 +98,14 @@ def graph_of(ports: Ports, namespace: str, content_hash: str) -> Graph:
     """The compiled definition that an execution pins."""
     found = ports.cache.graphs.get((namespace, content_hash))
     if found is None:
-        frozen = ports.definitions.frozen(namespace, content_hash)
-        if frozen is None:
-            raise WorkflowDefinitionNotFound(f"no definition of hash {content_hash} in namespace {namespace}", definition=content_hash)
-        found = compile_definition(frozen, content_hash)
+        if is_segment(content_hash):
+            of, fork = forking_definition(content_hash)
+            found = compile_segment(graph_of(ports, namespace, of), fork, content_hash)
+        else:
+            frozen = ports.definitions.frozen(namespace, content_hash)
+            if frozen is None:
+                raise WorkflowDefinitionNotFound(f"no definition of hash {content_hash} in namespace {namespace}", definition=content_hash)
+            found = compile_definition(frozen, content_hash)
         ports.cache.graphs.put((namespace, content_hash), found)
     return found
 
@@ -129,6 +133,13 @@ def read_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
         raise too_large(PayloadPart(value), "the server")
     found = load_json(ports.payloads.get(execution, value))
     return filled(found, value.holes) if value.holes else found
+
+
+def kept_payload(ports: Ports, execution: ExecutionId, value: Any) -> Any:
+    """As ``read_payload``, of one that this process will want again."""
+    if not isinstance(value, PayloadRef) or value.holes or value.size_bytes > PAYLOAD_MAX_BYTES:
+        return read_payload(ports, execution, value)
+    return _kept_payload(ports, execution, value)
 
 
 def _kept_payload(ports: Ports, execution: ExecutionId, ref: PayloadRef) -> Any:

@@ -44,13 +44,20 @@ def fold(execution: ExecutionId, records: Iterable[Record], graph: Graph, *, tas
     if found is None:
         raise ValueError(f"{execution}: an empty journal")
     compose(tasks, graph)
-    found.tasks = [tasks[number] for number in sorted(tasks)]
+    found.segments = [task for task in tasks.values() if graph.is_of_segment(task)]
+    found.tasks = [tasks[number] for number in sorted(tasks.keys() - {task.number for task in found.segments})]
     return found
 
 
 def _note_failed(found: WorkflowExecution, tasks: dict[int, TaskExecution], record: Record, graph: Graph) -> None:
     """At the end of a life. The names stay over the next one, as in Conductor."""
-    failed = [(tasks[number].ref, tasks[number].name) for number in sorted(tasks) if tasks[number].status in _FAILED]
+    failed = [
+        (tasks[number].ref, tasks[number].name)
+        for number in sorted(tasks)
+        if tasks[number].status in _FAILED and not graph.is_of_segment(tasks[number])
+    ]
+    if any(graph.is_of_segment(task) for task in tasks.values()):  # which know the tasks that failed in them
+        failed.extend((ref, "") for ref in record.head.failed_refs)
     if record.head.definition != graph.hash:
         failed = [(ref, "") for ref in record.head.failed_refs]
     for ref, name in failed:
@@ -80,7 +87,8 @@ def begun(execution: ExecutionId, first: Record, graph: Graph) -> WorkflowExecut
         event=event.event,
         priority=event.priority,
         task_to_domain=event.task_to_domain,
-        parent_workflow_id=event.parent.workflow_id if event.parent else None,
+        root=event.root,
+        parent_workflow_id=(event.above or event.parent.workflow_id) if event.parent else None,
         parent_task_id=event.parent.task_id if event.parent else None,
     )
 

@@ -120,6 +120,8 @@ class _Work:
         lost = [entry for entry, message in entered.items() if message.is_again and entry.permit in state.held]
         state = replace(state, unsent=tuple(dict.fromkeys((*state.unsent, *lost))))
         new = [entry for entry in entered if entry.permit not in state.held and entry not in state.unsent]
+        if self.is_careful:  # what another turn has admitted since, an earlier try may have put in line
+            self.gone.extend(entry for entry in entered if entry.permit in state.held)
         return self._with_wake(self._admit(state, new, limits, now_ms), limits, now_ms)
 
     def _limits(self, pinned: Limits) -> Limits:

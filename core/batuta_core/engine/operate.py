@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.decider.view import scheduling_change
-from batuta_core.engine import timers
+from batuta_core.engine import segments, timers
 from batuta_core.engine.dispatch import before_new_life, dispatch
 from batuta_core.engine.external import taken_in
 from batuta_core.engine.fetch import broken_by, decide_with, dump_json, read_records, spill
@@ -37,7 +37,7 @@ from batuta_core.model.event import (
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Head, OpenTask, Record, guarded
@@ -74,15 +74,19 @@ class Once:
         return any(getattr(event, "op", "") == self.op for record in behind for event in record.events)
 
 
-def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: Once | None = None) -> Record:
+def operate(
+    ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: Once | None = None, *, is_of_segment: bool = False
+) -> Record:
     """Decides on one event and returns the record where the execution then stands.
 
     ``make_event`` looks at the newest record each time, and raises what speaks against the operation. With ``once`` it is not asked when
-    the operation is done already.
+    the operation is done already. ``is_of_segment``: the execution may be a segment of a wide fork, which no user names.
     """
     began_ms = ports.clock.now_ms()
     for tries in range(_TRIES):
         newest = require_newest(ports, execution)
+        if is_segment(newest.head.definition) and not is_of_segment:
+            raise not_found(execution.workflow_id)
         event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
         decision = decide_with(ports, execution, newest, [event]) if event else None
         if event is None or decision is None or decision.record is None:
@@ -112,7 +116,7 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
 
 def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Record:
     """Ends an execution that cannot go on: the caller's word stands, and what it led to is told by the execution itself."""
-    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
+    return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken, is_of_segment=True)
 
 
 def _is_own(existing: Record, event: Event) -> bool:
@@ -185,13 +189,13 @@ class TaskReport:
 def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, report: TaskReport, once: Once | None = None) -> None:
     """Raises WorkflowNotFound and TaskNotFound; a task that has ended stays as it is."""
     _check_size(report)
-    execution = ExecutionId(namespace, workflow_id)
     key = ids.parse_task_id(task_id)
+    execution = segments.execution_of(ports, namespace, workflow_id, key)
     op = once.op if once else ports.ids.op()
     uploaded = _uploaded(ports, execution, key, report)
 
     def make(newest: Record) -> Event | None:
-        if key is None or key.workflow_id != workflow_id:
+        if key is None or key.workflow_id != execution.workflow_id:
             raise TaskNotFound(f"No such task found by id: {task_id}", task_id=task_id)
         place = _open_place(newest.head, (key.record, key.nth))
         if place is None:
@@ -199,7 +203,7 @@ def update_task(ports: Ports, namespace: str, workflow_id: str, task_id: str, re
             return None
         return TaskHeartbeat(place=place, op=op) if report.is_lease_extended else _event(place, op, report, uploaded)
 
-    operate(ports, execution, make, once)
+    operate(ports, execution, make, once, is_of_segment=True)
 
 
 def _uploaded(ports: Ports, execution: ExecutionId, key: ids.TaskKey | None, report: TaskReport) -> Any:
@@ -214,17 +218,7 @@ def _uploaded(ports: Ports, execution: ExecutionId, key: ids.TaskKey | None, rep
 
 def update_by_ref(ports: Ports, execution: ExecutionId, ref: str, report: TaskReport, once: Once | None = None) -> str | None:
     """Reports on the open task of that reference name: its id, or None when there is none. Raises WorkflowNotFound."""
-    _check_size(report)
-    op = once.op if once else ports.ids.op()
-    found: list[str] = []
-
-    def make(newest: Record) -> Event | None:
-        task = pending_by_ref(newest.head, ref)
-        found[:] = [ids.task_id(execution.workflow_id, *task.place)] if task else found
-        return _event(task.place, op, report) if task else None
-
-    operate(ports, execution, make, once)
-    return found[0] if found else None
+    return _report(ports, execution, lambda head: pending_by_ref(head, ref), report, once)
 
 
 def signal(ports: Ports, execution: ExecutionId, report: TaskReport, is_signalled: Callable[[str], bool]) -> str | None:
@@ -232,17 +226,36 @@ def signal(ports: Ports, execution: ExecutionId, report: TaskReport, is_signalle
 
     ``is_signalled`` says of a reference name whether its task waits for signals.
     """
+
+    def first(head: Head) -> OpenTask | None:
+        return min((task for task in head.open.values() if is_signalled(task.ref)), key=lambda task: task.number, default=None)
+
+    return _report(ports, execution, first, report)
+
+
+def _report(
+    ports: Ports, execution: ExecutionId, choose: Callable[[Head], OpenTask | None], report: TaskReport, once: Once | None = None
+) -> str | None:
+    """Reports on the open task that ``choose`` finds in the execution, or in a segment of it: its id."""
     _check_size(report)
-    op = ports.ids.op()
-    found: list[str] = []
+    op = once.op if once else ports.ids.op()
 
-    def make(newest: Record) -> Event | None:
-        waiting = sorted((task for task in newest.head.open.values() if is_signalled(task.ref)), key=lambda task: task.number)
-        found[:] = [ids.task_id(execution.workflow_id, *waiting[0].place)] if waiting else found
-        return _event(waiting[0].place, op, report) if waiting else None
+    def at(there: ExecutionId) -> tuple[str | None, Record]:
+        found: list[str] = []
 
-    operate(ports, execution, make)
-    return found[0] if found else None
+        def make(newest: Record) -> Event | None:
+            task = choose(newest.head)
+            found[:] = [ids.task_id(there.workflow_id, *task.place)] if task else found
+            return _event(task.place, op, report) if task else None
+
+        newest = operate(ports, there, make, once, is_of_segment=there != execution)
+        return (found[0] if found else None), newest
+
+    task_id, newest = at(execution)
+    if task_id is not None:
+        return task_id
+    below = segments.open_below(ports, execution, newest)
+    return next((at(segment)[0] for segment, found in below if choose(found.head) is not None), None)
 
 
 def pending_by_ref(head: Head, ref: str) -> OpenTask | None:

@@ -14,6 +14,7 @@ from batuta_core.engine.fold import fold_tasks
 from batuta_core.engine.operate import Once, operate, require_newest
 from batuta_core.engine.parents import failed_below, is_below, with_parents
 from batuta_core.engine.ports import Ports
+from batuta_core.engine.segments import open_below
 from batuta_core.model import ids
 from batuta_core.model.error import (
     InvalidInput,
@@ -122,6 +123,7 @@ def rerun(
     task_input: Mapping[str, Any] | None = None,
     workflow_input: Mapping[str, Any] | None = None,
     correlation_id: str | None = None,
+    is_of_segment: bool = False,
 ) -> None:
     """Runs again from the task of that id, which keeps it, or from the first one. A task of a child, or of its child, takes its parents
     along. Raises OperationRefused for a running execution, InvalidInput for a task that is not there."""
@@ -135,7 +137,7 @@ def rerun(
         _require_ended(ports, execution, require_newest(ports, execution), "rerun")
         if workflow_input is not None or correlation_id is not None:
             raise InvalidInput("workflowInput and correlationId cannot be given with a task of a sub-workflow", task_id=task_id)
-        rerun(ports, ExecutionId(execution.namespace, key.workflow_id), task_id=task_id, task_input=task_input)
+        rerun(ports, ExecutionId(execution.namespace, key.workflow_id), task_id=task_id, task_input=task_input, is_of_segment=True)
         return
 
     def make(newest: Record) -> Revival:
@@ -150,7 +152,7 @@ def rerun(
             correlation_id=correlation_id,
         )
 
-    operate(ports, execution, with_parents(ports, execution, make))
+    operate(ports, execution, with_parents(ports, execution, make), is_of_segment=is_of_segment)
 
 
 def _require_ended(ports: Ports, execution: ExecutionId, newest: Record, what: str) -> None:
@@ -238,7 +240,8 @@ def reset_callbacks(ports: Ports, execution: ExecutionId) -> None:
         _require_running(execution, newest)
         return event
 
-    operate(ports, execution, make)
+    for segment, _newest in open_below(ports, execution, operate(ports, execution, make)):
+        operate(ports, segment, lambda newest: None if newest.head.status.is_terminal else event, is_of_segment=True)
 
 
 def _require_running(execution: ExecutionId, newest: Record) -> None:

@@ -16,8 +16,9 @@ from batuta_core.decider import view
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.known import Known
 from batuta_core.decider.loop import compose, drop_old_rounds, forgets_rounds
-from batuta_core.engine.fetch import with_slots
-from batuta_core.engine.fold import fold_tasks
+from batuta_core.engine import segments
+from batuta_core.engine.fetch import graph_of, with_slots
+from batuta_core.engine.fold import fold, fold_tasks
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import ExecutionTooLarge
 from batuta_core.model.execution import TaskExecution
@@ -99,8 +100,47 @@ def _folded(ports: Ports, execution: ExecutionId, graph: Graph, start: int, coun
     if is_empty:
         return None
     compose(tasks, graph)
+    if any(graph.is_of_segment(task) for task in tasks.values()):
+        return _with_branches(ports, execution, graph, tasks, range(start, start + count), wanted)
     chosen = [tasks[number] for number in sorted(tasks) if not wanted or tasks[number].status.value in wanted]
     return Listed(len(chosen), chosen[start : start + count], list(tasks.values()))
+
+
+def _with_branches(
+    ports: Ports, execution: ExecutionId, graph: Graph, tasks: Mapping[int, TaskExecution], places: range, wanted: set[str]
+) -> Listed:
+    """The tasks with those that ran in segments. Of segments without a task in ``places`` only the sizes are read, unless tasks of some
+    statuses are wanted only."""
+    total, shown, forks = 0, list[TaskExecution](), list(tasks.values())
+    began_ms = ports.clock.now_ms()
+    for number in sorted(tasks):
+        task = tasks[number]
+        found = [task]
+        if graph.is_of_segment(task):
+            size = 0 if wanted or task.is_retried else segments.size(ports, segments.of_task(execution, task))
+            if size and (total + size <= places.start or total >= places.stop):
+                total += size
+                continue
+            below = segments.spliced(execution, [], [task], lambda segment: light(ports, segment))
+            found, forks = below.tasks, forks + below.forks
+        for other in found:
+            if not wanted or other.status.value in wanted:
+                if total in places:
+                    shown.append(replace(other, number=total + 1))
+                total += 1
+        if ports.clock.now_ms() - began_ms > FOLD_MAX_MS:
+            text = f"execution {execution.workflow_id} has too many tasks for this list: ask for those of all statuses together"
+            raise ExecutionTooLarge(text, workflow_id=execution.workflow_id)
+    return Listed(total, shown, forks)
+
+
+def light(ports: Ports, segment: ExecutionId) -> segments.Folded | None:
+    """The segment without its larger payloads."""
+    records = [_lightened(record) for record in ports.journal.scan(segment)]
+    if not records or records[0].seq != 1:
+        return None
+    graph = graph_of(ports, segment.namespace, records[-1].head.definition)
+    return fold(segment, records, graph), graph
 
 
 def _lightened(record: Record) -> Record:

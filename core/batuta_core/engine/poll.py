@@ -105,7 +105,7 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 
     try:
-        newest = operate.operate(ports, message.execution, make)
+        newest = operate.operate(ports, message.execution, make, is_of_segment=True)
     except WorkflowNotFound:
         newest = None
     except BatutaError as error:

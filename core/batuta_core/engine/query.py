@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.loop import forgets_rounds
-from batuta_core.engine import operate, pages, wire
+from batuta_core.engine import operate, pages, segments, wire
 from batuta_core.engine.fetch import dump_json, graph_of, read_records
 from batuta_core.engine.fold import advance, begun, fold, fold_tasks
 from batuta_core.engine.ports import LogLine, Ports
 from batuta_core.engine.resolver import Resolver
 from batuta_core.model import ids
 from batuta_core.model.error import ExecutionTooLarge, TaskNotFound, WorkflowNotFound
-from batuta_core.model.execution import TaskExecution, WorkflowExecution
+from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Head, Record
@@ -31,14 +32,23 @@ class _Budget(Resolver):
 
     def __init__(self, ports: Ports, execution: ExecutionId, inline_max: int = PAYLOAD_MAX_BYTES) -> None:
         super().__init__(ports, execution, inline_max)
-        self._left = ANSWER_MAX_BYTES
+        self._left = [ANSWER_MAX_BYTES]
 
     def take(self, size_bytes: int) -> None:
-        self._left -= size_bytes
-        if self._left < 0:
+        self._left[0] -= size_bytes
+        if self._left[0] < 0:
             raise ExecutionTooLarge(
                 f"execution {self._execution.workflow_id} has more than {ANSWER_MAX_BYTES} bytes", workflow_id=self._execution.workflow_id
             )
+
+    def of(self, task: TaskExecution) -> _Budget:
+        """The same, for the payloads of a task that may have run in a segment."""
+        key = ids.parse_task_id(task.task_id)
+        if key is None or key.workflow_id == self._execution.workflow_id:
+            return self
+        there = copy(self)
+        there._execution = ExecutionId(self._execution.namespace, key.workflow_id)
+        return there
 
     def __call__(self, value: Any) -> Any:
         if type(value) is pages.Away:
@@ -56,10 +66,35 @@ def workflow_json(ports: Ports, execution: ExecutionId, *, has_tasks: bool = Tru
     budget = _budget(ports, execution, is_external)
     found = _whole(ports, execution, newest, graph, budget) if has_tasks else without_tasks(ports, execution, newest, graph)
     body = wire.workflow_json(found, graph, budget)
+    if found.segments:
+        body.update(_with_branches(ports, execution, found, graph, budget))
     size = len(dump_json(body))
     if size > ANSWER_MAX_BYTES:
         raise ExecutionTooLarge(f"execution {execution.workflow_id} has {size} bytes", workflow_id=execution.workflow_id, size_bytes=size)
     return body
+
+
+def _with_branches(ports: Ports, execution: ExecutionId, found: WorkflowExecution, graph: Graph, budget: _Budget) -> dict[str, Any]:
+    """What the branches add that ran in segments, whose payloads lie there."""
+
+    def read(segment: ExecutionId) -> segments.Folded | None:
+        newest = ports.journal.newest(segment)
+        if newest is None or newest.head.status is WorkflowStatus.REMOVED:
+            return None
+        below = graph_of(ports, segment.namespace, newest.head.definition)
+        there = _whole(ports, segment, newest, below, budget)
+        counted.append(len(there.tasks))
+        if sum(counted) > WHOLE_TASKS_MAX:
+            text = f"execution {execution.workflow_id} has more than {WHOLE_TASKS_MAX} tasks"
+            raise ExecutionTooLarge(text, workflow_id=execution.workflow_id)
+        return there, below
+
+    counted = [len(found.tasks)]
+    whole = segments.spliced(execution, found.tasks, found.segments, read)
+    nodes = wire.Nodes(graph, [*whole.tasks, *whole.forks], budget.of)
+    names = dict.fromkeys([*found.failed_names, *(task.name for task in whole.tasks if task.ref in found.failed_refs)])
+    shown = [wire.task_json(task, found, nodes.of(task), budget.of(task)) for task in whole.tasks]
+    return {"tasks": shown, "failedTaskNames": list(names)}
 
 
 def _budget(ports: Ports, execution: ExecutionId, is_external: bool) -> _Budget:
@@ -132,9 +167,9 @@ def task_page(
     workflow = begun(execution, first, graph)
     budget = _Budget(ports, execution)
     page: list[dict[str, Any]] = []
-    nodes = wire.Nodes(graph, found.others, budget)
+    nodes = wire.Nodes(graph, found.others, budget.of)
     for task in found.shown:
-        shown = wire.task_json(task, workflow, nodes.of(task), _budget(ports, execution, is_external))
+        shown = wire.task_json(task, workflow, nodes.of(task), _budget(ports, execution, is_external).of(task))
         budget.take(len(dump_json(shown)))
         page.append(shown)
     return {"totalHits": found.total, "results": page}
@@ -144,7 +179,7 @@ def task_json(ports: Ports, namespace: str, task_id: str, *, is_external: bool =
     """One task by its id alone; raises TaskNotFound."""
     execution, workflow, task, graph = _find_task(ports, namespace, task_id)
     budget = _budget(ports, execution, is_external)
-    return wire.task_json(task, workflow, wire.Nodes(graph, workflow.tasks, budget).of(task), budget)
+    return wire.task_json(task, workflow, wire.Nodes(graph, workflow.tasks, budget.of).of(task), budget)
 
 
 def log_lines(ports: Ports, namespace: str, task_id: str) -> list[dict[str, Any]]:

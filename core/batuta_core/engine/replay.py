@@ -24,6 +24,7 @@ from batuta_core.engine.fetch import with_slots
 from batuta_core.engine.ports import NoScripts, Scripts
 from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
+from batuta_core.model.names import is_segment
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef, filled
 from batuta_core.model.record import Record
 
@@ -67,7 +68,9 @@ def replay(exported: Export, scripts: Scripts | None = None, *, break_at: int = 
 
     ``break_at``: the number of a record at whose decision the debugger stops (Python's ``breakpoint()``).
     """
-    first = compile_definition(exported.definition, definition_hash(dict(exported.definition)))
+    began_with = exported.records[0].head.definition
+    content_hash = began_with if is_segment(began_with) else definition_hash(dict(exported.definition))
+    first = compile_definition(exported.definition, content_hash)
     graphs = {first.hash: first, **{name: compile_definition(other, name) for name, other in exported.others.items()}}
     records = {record.seq: _whole(exported, record) for record in exported.records}
     before: Record | None = None

@@ -7,6 +7,7 @@ from batuta_core.engine.dispatch import dispatch, open_commands
 from batuta_core.engine.fetch import graph_of, open_nodes
 from batuta_core.engine.ports import Ports, QueueMissing, QueueSize
 from batuta_core.engine.search import Search, find
+from batuta_core.engine.segments import open_below
 from batuta_core.model.command import EnqueueTask
 from batuta_core.model.execution import WorkflowStatus
 from batuta_core.model.names import ExecutionId, task_queue_name
@@ -43,15 +44,16 @@ def requeue(ports: Ports, namespace: str, task_type: str) -> int:
     count = 0
     wanted = Search(names=tuple(dict.fromkeys(names)), statuses=(WorkflowStatus.RUNNING.value,))
     for summary in find(ports, namespace, wanted, 0, _EXECUTIONS_MAX)[1]:
-        newest = ports.journal.newest(summary.execution)
-        if newest is None:
+        root = ports.journal.newest(summary.execution)
+        if root is None:
             continue
-        graph = graph_of(ports, namespace, newest.head.definition)
-        wanted_tasks = [command for command in open_commands(newest.head) if isinstance(command, EnqueueTask)]
-        nodes = open_nodes(ports, summary.execution, newest, graph, [newest.head.open[command.ref] for command in wanted_tasks])
-        tasks = [command for command in wanted_tasks if nodes[command.ref].wire_type == task_type]
-        dispatch(ports, summary.execution, newest, tasks, is_again=True)
-        count += len(tasks)
+        for execution, newest in ((summary.execution, root), *open_below(ports, summary.execution, root)):
+            graph = graph_of(ports, namespace, newest.head.definition)
+            wanted_tasks = [command for command in open_commands(newest.head) if isinstance(command, EnqueueTask)]
+            nodes = open_nodes(ports, execution, newest, graph, [newest.head.open[command.ref] for command in wanted_tasks])
+            tasks = [command for command in wanted_tasks if nodes[command.ref].wire_type == task_type]
+            dispatch(ports, execution, newest, tasks, is_again=True)
+            count += len(tasks)
     return count
 
 
@@ -71,6 +73,8 @@ def send_again(ports: Ports, execution: ExecutionId) -> bool:
         nodes = [*(node for node in graph.nodes.values() if not node.type.is_named_late), *named_late]
         make_queues(ports, execution.namespace, [node.queue for node in nodes if node.type.is_worker])
     dispatch(ports, execution, newest, open_commands(newest.head), is_again=True)
+    for segment, below in open_below(ports, execution, newest):
+        dispatch(ports, segment, below, open_commands(below.head), is_again=True)
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from batuta_core.engine import search
+from batuta_core.engine import pages, search, segments
 from batuta_core.engine.fetch import graph_of, with_slots
 from batuta_core.engine.fold import fold
 from batuta_core.engine.ports import Ports, Summary
@@ -149,7 +149,10 @@ def _whole(ports: Ports, summary: Summary, tasks_max: int) -> WorkflowExecution 
             raise _too_wide()
     if not records or records[0].seq != 1 or records[-1].head.status is WorkflowStatus.REMOVED:
         return None
-    return fold(summary.execution, records, graph_of(ports, summary.execution.namespace, records[-1].head.definition))
+    found = fold(summary.execution, records, graph_of(ports, summary.execution.namespace, records[-1].head.definition))
+    if found.segments:
+        found.tasks = segments.spliced(summary.execution, found.tasks, found.segments, lambda segment: pages.light(ports, segment)).tasks
+    return found
 
 
 def _nothing(_payload: Any) -> None:

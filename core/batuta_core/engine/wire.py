@@ -13,6 +13,7 @@ from batuta_core.engine.external import path_of
 from batuta_core.engine.ports import Summary
 from batuta_core.model.definition import read_workflow_task
 from batuta_core.model.execution import TaskExecution, WorkflowExecution, WorkflowStatus
+from batuta_core.model.ids import parse_task_id
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import Assembled, PayloadPart, assembled, holes_of, without_parts
 
@@ -32,7 +33,7 @@ class Nodes:
     ``tasks``: at least the forks among them that made the tasks asked for.
     """
 
-    def __init__(self, graph: Graph, tasks: Iterable[TaskExecution], resolve: Resolve) -> None:
+    def __init__(self, graph: Graph, tasks: Iterable[TaskExecution], resolve: Callable[[TaskExecution], Resolve]) -> None:
         self._graph = graph
         self._forks = [task for task in tasks if _is_dynamic_fork(graph, task)]
         self._resolve = resolve
@@ -45,7 +46,7 @@ class Nodes:
         if self._forked is None:
             self._forked = {}
             for fork in self._forks:
-                self._forked.update(self._graph.compile_branches(forked_tasks(self._resolve(fork.input))))
+                self._forked.update(self._graph.compile_branches(forked_tasks(self._resolve(fork)(fork.input))))
         base = task.ref.removesuffix(f"__{task.iteration}")
         return self._forked.get(base) or self._graph.compile_branches([_bare(base, task)])[base]
 
@@ -64,7 +65,8 @@ def _bare(ref: str, task: TaskExecution) -> Mapping[str, Any]:
 def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, resolve: Resolve) -> dict[str, Any]:
     """A task of ``workflow``; ``resolve`` turns references to payloads into payloads."""
     is_worker = node.type.is_worker
-    execution = ExecutionId(workflow.namespace, workflow.workflow_id)
+    key = parse_task_id(task.task_id)
+    execution = ExecutionId(workflow.namespace, key.workflow_id if key else workflow.workflow_id)  # where its payloads lie
     output = resolved(task.output, resolve)
     if isinstance(task.output, LoopOutput | JoinOutput):
         output = assembled(output)
@@ -87,7 +89,7 @@ def task_json(task: TaskExecution, workflow: WorkflowExecution, node: Node, reso
         "executed": task.status.is_terminal and not task.is_retried,
         "callbackFromWorker": True,
         "responseTimeoutSeconds": node.timeouts.response_ms // 1000 if is_worker else 0,
-        "workflowInstanceId": workflow.workflow_id,
+        "workflowInstanceId": workflow.shown_id,
         "workflowType": workflow.name,
         "taskId": task.task_id,
         "callbackAfterSeconds": task.callback_after_s,
@@ -140,7 +142,7 @@ def _child_id(output: Any) -> str | None:
 
 def workflow_json(workflow: WorkflowExecution, graph: Graph, resolve: Resolve) -> dict[str, Any]:
     """The whole execution, with the tasks that ``workflow`` holds."""
-    nodes = Nodes(graph, workflow.tasks, resolve)
+    nodes = Nodes(graph, workflow.tasks, lambda _task: resolve)
     execution = ExecutionId(workflow.namespace, workflow.workflow_id)
     return {
         "workflowId": workflow.workflow_id,

@@ -53,6 +53,9 @@ class WorkflowStarted:
     parent: ParentTask | None = None  # this is the child that runs for that task
     starter: ParentTask | None = None  # that task asked for it, and is told once it has begun
     depth: int = 0  # how many parents it has above it
+    root: str = ""  # of a segment: the execution that users know
+    above: str = ""  # the parent is a segment of that execution
+    iteration: int = 0  # of a segment: that of the loop around its fork
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"e": "started", "op": self.op, "def": self.definition, "name": self.name, "ver": self.version}
@@ -70,6 +73,9 @@ class WorkflowStarted:
             ("parent", self.parent.to_list() if self.parent else None),
             ("starter", self.starter.to_list() if self.starter else None),
             ("deep", self.depth),
+            ("root", self.root),
+            ("above", self.above),
+            ("it", self.iteration),
         ):
             if value:
                 out[key] = value
@@ -98,6 +104,9 @@ class WorkflowStarted:
             parent=ParentTask(*data["parent"]) if "parent" in data else None,
             starter=ParentTask(*data["starter"]) if "starter" in data else None,
             depth=data.get("deep", 0),
+            root=data.get("root", ""),
+            above=data.get("above", ""),
+            iteration=data.get("it", 0),
         )
 
 

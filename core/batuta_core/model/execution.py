@@ -82,7 +82,13 @@ class TaskExecution:
     retried_task_id: str | None = None
     is_retried: bool = False
     is_decided: bool = False  # Conductor's "executed": what follows it has been decided
+    rerun: int = 0  # the record of the rerun that made it begin anew
     logs: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def plain_ref(self) -> str:
+        """The reference name without the number of the iteration."""
+        return self.ref.removesuffix(f"__{self.iteration}") if self.iteration else self.ref
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,8 +116,15 @@ class WorkflowExecution:
     event: str | None = None
     priority: int = 0
     task_to_domain: Mapping[str, str] = field(default_factory=dict)
+    root: str = ""  # of a segment: the execution that users know
     parent_workflow_id: str | None = None
     parent_task_id: str | None = None
     failed_refs: list[str] = field(default_factory=list)
     failed_names: list[str] = field(default_factory=list)
     tasks: list[TaskExecution] = field(default_factory=list)
+    segments: list[TaskExecution] = field(default_factory=list)  # internal ones that stand for segments of wide forks
+
+    @property
+    def shown_id(self) -> str:
+        """What users know it by."""
+        return self.root or self.workflow_id

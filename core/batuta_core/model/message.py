@@ -132,6 +132,12 @@ class TaskMessage:
     started_ms: int = 0  # of this attempt, when it was taken before
     is_rated: bool = False  # its type has a limit on starts: who receives it a second time may not begin it
     task_to_domain: Mapping[str, str] = field(default_factory=dict)  # of the execution, for a type that wants to know
+    root: str = ""  # where a segment of a wide fork runs it: the execution that users know
+
+    @property
+    def workflow_id(self) -> str:
+        """Of the execution, as users know it."""
+        return self.root or self.execution.workflow_id
 
     def to_text(self) -> str:
         out: dict[str, Any] = {
@@ -162,6 +168,7 @@ class TaskMessage:
             ("start", self.started_ms),
             ("rate", self.is_rated),
             ("domains", dict(self.task_to_domain)),
+            ("root", self.root),
         ):
             if value:
                 out[key] = value
@@ -196,6 +203,7 @@ class TaskMessage:
                 started_ms=data.get("start", 0),
                 is_rated=data.get("rate", False),
                 task_to_domain=data.get("domains", {}),
+                root=data.get("root", ""),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise NotOurs(f"not a task message: {error!r}") from error

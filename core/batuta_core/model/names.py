@@ -69,3 +69,24 @@ def task_queue_name(stage: str, namespace: str, task_type: str, domain: str = ""
     prefix = f"batuta-{stage}--{namespace}--"
     shown = _NOT_IN_QUEUE_NAMES.sub("_", f"{task_type}-{domain}" if domain else task_type)
     return f"{prefix}{shown[: QUEUE_NAME_MAX - len(prefix) - _HASH_CHARS - 1]}-{digest}"
+
+
+# --- segments
+
+_SEGMENT_MARK = "#"  # no content hash holds it
+
+
+def segment_definition(content_hash: str, fork: str) -> str:
+    """What the segments of a fork run, named by the definition of the execution that forks. It is made from that, never stored."""
+    return content_hash if is_segment(content_hash) else f"{content_hash}{_SEGMENT_MARK}{fork}"
+
+
+def is_segment(definition: str) -> bool:
+    """Whether what runs that definition is a segment: an execution that users do not see, of some branches of a wide fork."""
+    return _SEGMENT_MARK in definition
+
+
+def forking_definition(definition: str) -> tuple[str, str]:
+    """The content hash and the fork that a segment's definition is named by."""
+    content_hash, _, fork = definition.partition(_SEGMENT_MARK)
+    return content_hash, fork

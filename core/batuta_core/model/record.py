@@ -252,6 +252,9 @@ class About:
     retention_s: int = 0
     parent: ParentTask | None = None
     depth: int = 0
+    root: str = ""
+    above: str = ""
+    iteration: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -264,6 +267,9 @@ class About:
             ("keep", self.retention_s),
             ("parent", self.parent.to_list() if self.parent else None),
             ("deep", self.depth),
+            ("root", self.root),
+            ("above", self.above),
+            ("it", self.iteration),
         ):
             if value:
                 out[key] = value
@@ -283,6 +289,9 @@ class About:
             retention_s=data.get("keep", 0),
             parent=ParentTask(*data["parent"]) if "parent" in data else None,
             depth=data.get("deep", 0),
+            root=data.get("root", ""),
+            above=data.get("above", ""),
+            iteration=data.get("it", 0),
         )
 
 

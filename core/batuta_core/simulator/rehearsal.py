@@ -132,7 +132,7 @@ class Rehearsal:
         for asked in self.asked():
             event = self._answer(asked)
             if event is not None:
-                operate.operate(self.ports, asked.execution, functools.partial(_same, event))
+                operate.operate(self.ports, asked.execution, functools.partial(_same, event), is_of_segment=True)
                 has_answered = True
         return has_answered
 

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from tests.simulation.mutants import again, around, decider, engine, events, families, limits
+from tests.simulation.mutants import again, around, decider, engine, events, families, limits, segments
 from tests.simulation.mutants.mutant import Mutant
 
-ALL = {name: mutant for part in (decider, engine, families, again, limits, events, around) for name, mutant in part.MUTANTS.items()}
+ALL = {
+    name: mutant for part in (decider, engine, families, again, limits, events, around, segments) for name, mutant in part.MUTANTS.items()
+}
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -300,7 +300,7 @@ add(
 add(
     "copies-after-the-purge",
     "batuta_core.engine.external",
-    "if refs and not _is_removed(ports, target):",
+    "if refs and not is_removed(ports, target):",
     "if refs:",
     "what a removed execution is told once more stays in the bucket for ever",
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import outcome
+from batuta_core.decider import outcome, segments
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.text import java_text
 from batuta_core.decider.forked import TASKS_INPUT
 from batuta_core.decider.known import Missing, Needs
+from batuta_core.decider.step import Anew, Step
 from batuta_core.decider.tasks.fork_join import WIRE_TYPE, join_of
 from batuta_core.decider.tasks.rules import required, shown_name
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
@@ -19,13 +20,14 @@ from batuta_core.model.execution import TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
-    from batuta_core.decider.step import Step
+    from batuta_core.model.place import TaskPlace
 
 _PAIR = ("dynamicForkTasksParam", "dynamicForkTasksInputParamName")
 _ONE_TASK_EACH = ("FORK_JOIN", "FORK_JOIN_DYNAMIC", "DO_WHILE", "JOIN", "EXCLUSIVE_JOIN")  # what a branch cannot be
 
-# All open branches stand in the head, which each record carries: some 10 bytes a branch as stored, 60 to parse. At 5,000 a decision
-# takes a third of a second and 45 write units (measured 2026-11-22, ADR 21), and the messages of the first one half of a function's 30 s.
+# Of branches that cannot run as segments all open ones stand in the head, which each record carries: some 10 bytes a branch as stored,
+# 60 to parse. At 5,000 a decision takes a third of a second and 45 write units (measured 2026-11-22, ADR 21), and the messages of the
+# first one half of a function's 30 s.
 BRANCHES_MAX = 5000
 
 Json = dict[str, Any]
@@ -58,58 +60,75 @@ class ForkJoinDynamic(TaskType):
         return WIRE_TYPE
 
     def begin(self, step: Step, node: Node, hidden: frozenset[str]) -> None:
-        task_input = step.inputs(node, hidden)
-        width = _width(node, task_input)
-        if width > BRANCHES_MAX:
+        given = segments.given_to(step)
+        task_input = step.inputs(node, hidden) if given is None else dict(given["fork"])
+        width = len(segments.listed(node.task, task_input) or ())  # before any of them is looked at
+        join = join_of(step.graph, node)
+        is_wide = width > segments.WIDE and join is not None
+        if is_wide and width <= segments.BRANCHES_MAX and (plan := segments.plan(step, node, task_input, hidden)):
+            refs = [segments.segment_ref(node.ref, index) for index in range(plan["count"])]
+            task_input = {**task_input, segments.PLAN: plan}
+        elif width > BRANCHES_MAX:
             outcome.local_task_failed(step, node, task_input, TaskStatus.FAILED_WITH_TERMINAL_ERROR, _too_wide(width))
             return
-        try:
-            tasks = _with_definitions(step, _checked(step, node, _branches(step, node, task_input)))
-        except _Refused as refused:
-            outcome.finish(step, WorkflowStatus.FAILED, str(refused))
-            return
-        join = join_of(step.graph, node)
+        else:
+            try:
+                tasks = _with_definitions(step, _checked(step, node, _branches(step, node, task_input, given)))
+            except _Refused as refused:
+                outcome.finish(step, WorkflowStatus.FAILED, str(refused))
+                return
+            refs = [task["taskReferenceName"] for task in tasks]
+            task_input = {**(task_input if given is None else {}), TASKS_INPUT: tasks, "forkedTasks": refs}
         if join is None:
             reason = "Dynamic join definition is not followed by a join task.  Check the workflow definition."
             outcome.finish(step, WorkflowStatus.FAILED, reason)
             return
-        refs = [task["taskReferenceName"] for task in tasks]
-        ended = step.local_task(node, TaskStatus.COMPLETED, {**task_input, TASKS_INPUT: tasks, "forkedTasks": refs}, {})
+        ended = step.local_task(node, TaskStatus.COMPLETED, task_input, {})
         step.has_forked = True
+        if given is not None and segments.PLAN not in task_input:
+            refs = _not_done(step, refs, ended.place, given)
         step.go_into([*refs, join.ref], hidden | {node.ref}, ended.place)
 
 
-def _width(node: Node, task_input: Mapping[str, Any]) -> int:
-    """How many branches the input lists, before any of them is looked at; 0 where it lists none that could be counted."""
-    found = task_input.get("forkTaskInputs")
-    if not isinstance(found, list):
-        found = task_input.get(node.task.get("dynamicForkTasksParam") or node.task.get("dynamicForkJoinTasksParam") or "")
-        found = found.get("dynamicTasks") if isinstance(found, dict) else found
-    return len(found) if isinstance(found, list) else 0
+def _not_done(step: Step, refs: Sequence[str], fork: TaskPlace, given: Mapping[str, Any]) -> list[str]:
+    """The branches of a segment that are to be run. Those that an earlier attempt has run end here as they did there."""
+    left: list[str] = []
+    for index, ref in enumerate(refs, given["first"]):
+        former = given["former"].get(str(index))
+        if former is None or "status" not in former:
+            left.append(ref)
+        if former is not None:
+            step.anew[ref] = Anew(attempt=former["attempt"], retried_task_id=former.get("task"))
+        if former is not None and "status" in former:
+            status, output = TaskStatus(former["status"]), former["output"]
+            step.local_task(step.forked_node(fork, ref), status, former["input"], output, former["reason"])
+    return left
 
 
 def _too_wide(width: int) -> str:
+    most = max(segments.BRANCHES_MAX, BRANCHES_MAX)
     return (
-        f"The fork has {width} branches, {BRANCHES_MAX} can run at once. Give each branch a share of the work, or fork workflows "
-        "(forkTaskWorkflow) that fork again."
+        f"The fork has {width} branches. {most} can run at once where each is a single task that ends or fails by itself; {BRANCHES_MAX} "
+        "where one is a SWITCH, DECISION, SET_VARIABLE or TERMINATE, is permissive, or reads what an expression computes. "
+        "Give each branch a share of the work, or fork workflows (forkTaskWorkflow) that fork again."
     )
 
 
-def _branches(step: Step, node: Node, task_input: Mapping[str, Any]) -> list[Json]:
+def _branches(step: Step, node: Node, task_input: Mapping[str, Any], given: Mapping[str, Any] | None) -> list[Json]:
     if isinstance(task_input.get("forkTaskInputs"), list):
-        return list(_of_inputs(step, node, task_input))
+        return list(_of_inputs(step, node, task_input, given))
     if "dynamicForkTasksParam" in node.task:
         return list(_of_tasks(node, task_input))
     return list(_of_legacy(node, task_input))
 
 
-def _of_inputs(step: Step, node: Node, task_input: Mapping[str, Any]) -> Iterator[Json]:
+def _of_inputs(step: Step, node: Node, task_input: Mapping[str, Any], given: Mapping[str, Any] | None) -> Iterator[Json]:
     """One task, once for every element of a list."""
     kind = str(task_input.get("forkTaskType") or "SIMPLE")
     workflow = task_input.get("forkTaskWorkflow")
     name = task_input.get("forkTaskName") or (node.ref if kind == "SIMPLE" else kind)
-    begin = f"_{node.ref}_{name}" if step.has_forked else f"_{name}"
-    for index, element in enumerate(task_input["forkTaskInputs"]):
+    begin = segments.begin_of_names(node.task, task_input, has_forked=step.has_forked if given is None else given["named"])
+    for index, element in enumerate(task_input["forkTaskInputs"], given["first"] if given else 0):
         own = element if isinstance(element, dict) else {}
         task = _read(own) or {}
         task |= {"name": str(workflow or name), "taskReferenceName": f"{begin}_{index}", "type": "SUB_WORKFLOW" if workflow else kind}
@@ -189,7 +208,7 @@ def _checked(step: Step, node: Node, tasks: Sequence[Json]) -> Sequence[Json]:
     taken = {*step.graph.nodes, *step.open}
     for task in tasks:
         ref = task["taskReferenceName"]
-        if ref in taken:
+        if ref in taken or step.graph.segment(ref):  # a name of ours
             where = f"the Workflow: {step.execution.workflow_id}, Dynamic Fork Task: {node.ref}"
             reason = f"No dynamic tasks could be created for {where} attempted to create a duplicate task reference name: {ref}"
             raise _Refused(reason)

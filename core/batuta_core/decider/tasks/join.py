@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batuta_core.decider import outcome, view
-from batuta_core.decider.forked import input_of, roots_read
+from batuta_core.decider import outcome, segments, view
+from batuta_core.decider.forked import Branches, Segments, input_of, roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.execution import TaskExecution, TaskStatus
 
@@ -38,7 +38,7 @@ class Join(TaskType):
         about: dict[str, Any] = {}
         if step.joining is not None:
             nodes = step.forked_by(step.joining)
-            refs = [step.shown_ref(nodes[ref]) for ref in _forked_refs(step, step.joining)]
+            refs = _shown_refs(step, node, step.joining, nodes)
             about = {"fork": step.joining, "reads": roots_read(nodes)}
         task = step.new_task(node, status=TaskStatus.IN_PROGRESS, started_ms=step.now_ms, updated_ms=step.now_ms, **about)
         step.open_task(node, task, {**node.task["inputParameters"], "joinOn": list(refs)})
@@ -58,7 +58,7 @@ class Join(TaskType):
 
     def cut_short(self, step: Step, node: Node, task: OpenTask) -> dict[str, Any]:
         """The outputs that it had seen when the last record was written: with a sub-workflow's task, also that of an open one."""
-        if task.place.record == step.draft.seq:
+        if task.place.record == step.draft.seq or _has_segments(step, node):
             return {}
         refs: Sequence[str] = node.task["joinOn"] if task.fork is None else _forked_refs(step, task.fork)
         if len(refs) > SHOWN_MAX:
@@ -89,8 +89,35 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
     """Of a dynamic fork: all that it made is over when nothing of it is open."""
     if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
         return False
-    _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
+    if _has_segments(step, node):
+        _gather(step, node, task, step.tasks(list(segments.ended_refs(step, node.fork or "", fork.record))))
+    else:
+        _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
     return True
+
+
+def _has_segments(step: Step, node: Node) -> bool:
+    """Whether the dynamic fork before this join has opened segments."""
+    refs = (step.graph.segment(ref) and segments.parse_ref(ref) for ref in (*step.open, *step.ended))
+    return any(parsed and parsed[0] == node.fork for parsed in refs)
+
+
+def _gather(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecution]) -> None:
+    """Of segments: what their joins had gathered."""
+    output, errors = segments.gathered([found.output for found in joined])
+    _close(step, node, task, output, errors)
+
+
+def _shown_refs(step: Step, node: Node, fork: TaskPlace, nodes: Branches | Segments) -> list[str]:
+    """The names of a dynamic fork's branches, as Conductor shows them."""
+    if isinstance(nodes, Branches):
+        return [step.shown_ref(nodes[ref]) for ref in _forked_refs(step, fork)]
+    if step.graph.is_segment:
+        return []  # nobody sees it
+    task_input = input_of(fork, step.reader)
+    refs = segments.names(step.graph.node(node.fork or "").task, task_input, has_forked=task_input[segments.PLAN]["named"])
+    iteration = step.iteration_of(node)
+    return [f"{ref}__{iteration}" for ref in refs] if iteration else refs
 
 
 def _forked_refs(step: Step, fork: TaskPlace) -> Sequence[str]:
@@ -140,8 +167,15 @@ def _finish(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecuti
         outcome.task_failed(step, node, task, status, reason=reason, output=output)
         return
     tolerated = [f"{found.name}/{found.task_id} " for found in joined if found.status is TaskStatus.COMPLETED_WITH_ERRORS]
-    if tolerated:
-        step.close_task(task, TaskStatus.COMPLETED_WITH_ERRORS, output=output, reason="".join(tolerated) + "completed with errors")
+    _close(step, node, task, output, "".join(tolerated))
+
+
+def _close(step: Step, node: Node, task: OpenTask, output: dict[str, Any], errors: str) -> None:
+    if step.graph.is_segment:
+        step.told = segments.told(output, errors)
+        output, errors = {}, ""
+    if errors:
+        step.close_task(task, TaskStatus.COMPLETED_WITH_ERRORS, output=output, reason=f"{errors}completed with errors")
     else:
         step.close_task(task, TaskStatus.COMPLETED, output=output)
     outcome.task_succeeded(step, node)

@@ -37,6 +37,7 @@ class TaskType:
     is_limited: ClassVar[bool] = False  # no worker's, and yet its task definition's limits on time hold
     limit_late_ms: ClassVar[int] = 0  # how much later than due such limits are looked at, unless somebody asks
     runs_child: ClassVar[bool] = False  # what runs for it ends with it
+    is_segment: ClassVar[bool] = False  # that is a part of the branches of a wide fork
     takes_parts: ClassVar[bool] = False  # it only hands its input on, so that payloads may be in it that are too large to be loaded
 
     def problems(self, task: WorkflowTask, path: str) -> Iterator[Problem]:

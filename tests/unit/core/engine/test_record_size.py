@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
-from batuta_core.decider import lives
+from batuta_core.decider import lives, segments
 from batuta_core.engine import fetch, operate, operations
 from batuta_core.engine.advance import advance, advance_batch
 from batuta_core.engine.export import export
@@ -27,6 +27,12 @@ from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record, pack
 
 WHY = "what follows from one event would take"
+
+
+@pytest.fixture(autouse=True)
+def in_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide forks would run as segments, which have records of their own."""
+    monkeypatch.setattr(segments, "WIDE", 100_000)
 
 
 def texts(count: int) -> list[str]:

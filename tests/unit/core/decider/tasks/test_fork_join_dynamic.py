@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.core.decider.play import Json, Play, simple
 
+from batuta_core.decider import segments
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.tasks import fork_join_dynamic
 from batuta_core.decider.tasks.fork_join_dynamic import BRANCHES_MAX
@@ -85,6 +86,7 @@ def test_what_is_inside_of_a_branch_is_found_by_later_decisions() -> None:
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_join_dynamic, "BRANCHES_MAX", 3)
+    monkeypatch.setattr(segments, "BRANCHES_MAX", 3)
 
 
 SHAPES: list[tuple[Json, Json]] = [
@@ -116,10 +118,11 @@ def test_a_fork_that_is_too_wide_fails_and_says_what_to_do(monkeypatch: pytest.M
     play = Play({**task, "inputParameters": one_more(inputs)}, JOIN)
     assert play.status == "FAILED"
     assert play.task("f").status is TaskStatus.FAILED_WITH_TERMINAL_ERROR
-    assert "The fork has 4 branches, 3 can run at once. Give each branch a share of the work" in (play.task("f").reason or "")
+    assert "The fork has 4 branches. 3 can run at once where each is a single task" in (play.task("f").reason or "")
     assert (play.task("f").reason or "") in (play.head.reason or "")
 
 
-def test_the_widest_fork_fits_into_a_record() -> None:
+def test_the_widest_fork_without_segments_fits_into_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "WIDE", BRANCHES_MAX)
     play = Play(fork(forkTaskInputs=list(range(BRANCHES_MAX))), JOIN)
     assert len(play.enqueued) == BRANCHES_MAX

@@ -1,0 +1,37 @@
+"""Faults around wide forks that run as segments."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutants
+
+MUTANTS = Mutants()
+add = MUTANTS.add
+
+add(
+    "segment-forgets-its-former",
+    "batuta_core.engine.segments",
+    '    return segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)\n',
+    '    return segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), {})\n',
+    "a retry runs the branches again that had ended well",
+)
+add(
+    "segments-outlive-the-execution",
+    "batuta_core.engine.dispatch",
+    "    if newest.head.has_forked:\n        segments.remove(ports, execution, newest)\n",
+    "",
+    "a removal leaves the segments' journals",
+)
+add(
+    "segment-has-a-summary",
+    "batuta_core.engine.dispatch",
+    " or is_segment(newest.head.definition):  # no segment has a summary",
+    ":",
+    "users find segments among their executions",
+)
+add(
+    "segments-joined-in-the-order-of-their-ends",
+    "batuta_core.decider.segments",
+    "    return (ref for _index, ref in sorted(refs) if step.ended[ref].record >= since)\n",
+    "    return (ref for _index, ref in refs if step.ended[ref].record >= since)\n",
+    "the join's output has not the order of the list",
+)
