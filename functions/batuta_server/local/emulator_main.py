@@ -41,7 +41,8 @@ def _shorten_waits() -> None:
         queue = data.get("QueueUrl") or url
         asked.set(queue)
         try:
-            return await plain_dispatch(action, data, url)
+            answer: dict[str, Any] = await plain_dispatch(action, data, url)
+            return answer
         finally:
             if action != "ReceiveMessage":
                 for waiter in waiting.pop(queue, ()):
