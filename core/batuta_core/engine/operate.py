@@ -45,6 +45,7 @@ from batuta_core.model.record import Head, OpenTask, Record, guarded
 _TRIES = 30  # many HTTP workers may report on the branches of one execution at once; one of them wins each round
 
 MakeEvent = Callable[[Record], Event | None]  # the newest record -> what to do to it, None: nothing is left to do
+MakeEvents = Callable[[Record], Sequence[Event]]
 
 
 def not_found(workflow_id: str) -> WorkflowNotFound:
@@ -80,20 +81,32 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
     ``make_event`` looks at the newest record each time, and raises what speaks against the operation. With ``once`` it is not asked when
     the operation is done already.
     """
+
+    def make(newest: Record) -> Sequence[Event]:
+        event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
+        return [event] if event else []
+
+    return operate_together(ports, execution, make)
+
+
+def operate_together(ports: Ports, execution: ExecutionId, make_events: MakeEvents) -> Record:
+    """The same with several events, in one decision and one record. Raises RecordTooLarge when that is what makes it too large."""
     began_ms = ports.clock.now_ms()
     for tries in range(_TRIES):
         newest = require_newest(ports, execution)
-        event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
-        decision = decide_with(ports, execution, newest, [event]) if event else None
-        if event is None or decision is None or decision.record is None:
+        events = make_events(newest)
+        decision = decide_with(ports, execution, newest, events) if events else None
+        if decision is None or decision.record is None:
             return newest
         is_guarded = bool(decision.record.commands)
         try:
             record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
         except RecordTooLarge as error:
-            if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
+            if (
+                newest.head.status.is_terminal or len(events) > 1 or isinstance(events[0], WorkflowBroken)
+            ):  # a retry, say: it stays as it is
                 raise
-            return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
+            return _break(ports, execution, broken_by(error, getattr(events[0], "op", "")))
         before_new_life(ports, execution, newest, record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
@@ -102,7 +115,7 @@ def operate(ports: Ports, execution: ExecutionId, make_event: MakeEvent, once: O
         try:
             ports.journal.append(execution, record, raw)
         except Refused as refused:
-            if not _is_own(refused.existing, event):
+            if not _is_own(refused.existing, events):
                 ports.clock.pause(tries)
                 continue
         dispatch(ports, execution, record, record.commands, is_guarded=is_guarded)
@@ -115,10 +128,10 @@ def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Reco
     return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken)
 
 
-def _is_own(existing: Record, event: Event) -> bool:
+def _is_own(existing: Record, events: Sequence[Event]) -> bool:
     """Whether the record that refused ours is ours: a write whose reply was lost."""
-    op = getattr(event, "op", "")
-    return bool(op) and any(getattr(other, "op", "") == op for other in existing.events)
+    ops = {getattr(event, "op", "") for event in events} - {""}
+    return any(getattr(other, "op", "") in ops for other in existing.events)
 
 
 # --- executions
