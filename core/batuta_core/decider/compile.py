@@ -9,7 +9,7 @@ output somewhat longer than needed, never shorter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.expression.template import Template
@@ -17,6 +17,7 @@ from batuta_core.decider.expression.template_parser import compile_template
 from batuta_core.decider.tasks.registry import task_type
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts, normalize_task_definition
+from batuta_core.model.frozen import dataclass
 
 _NO_TEMPLATE: Mapping[str, Any] = {}
 _NO_DEFINITION = normalize_task_definition({"retryCount": 0, "responseTimeoutSeconds": 0})  # a branch of a dynamic fork may have none

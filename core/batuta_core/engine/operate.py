@@ -7,7 +7,6 @@ guard, which looks after the record a minute later.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.decider.view import scheduling_change
@@ -37,6 +36,7 @@ from batuta_core.model.event import (
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 from batuta_core.model.place import TaskPlace
