@@ -1,11 +1,11 @@
 """What each entry may load, in modules. Raised on purpose only: every module is paid for at each cold start.
 
-CPython 3.11, 2026-11: the API loads 552, the decider 338, the timers 327, the events 347, http 243.
+CPython 3.11, 2026-11: the API loads 448, the decider 340, the timers 329, the events 349, http 245.
 """
 
 # Other Pythons' standard libraries differ by a few modules.
 MODULES = {
-    "batuta_server.api.entry": 556,
+    "batuta_server.api.entry": 452,
     "batuta_server.decider.entry": 342,
     "batuta_server.timers.entry": 332,
     "batuta_server.http.entry": 250,
@@ -15,7 +15,14 @@ MODULES = {
 # boto3 costs 115 ms of a cold start, and only payloads beyond the claim check's size need it: it is imported at first use.
 NEVER = frozenset({"boto3", "s3transfer", "urllib3", "tree_sitter", "waitress", "moto", "aws_xray_sdk", "batuta"})
 FORBIDDEN = {
-    "batuta_server.api.entry": NEVER | {"batuta_core.simulator", "batuta_core.engine.export", "batuta_core.engine.search_tasks"},
+    "batuta_server.api.entry": NEVER
+    | {
+        "asyncio",
+        "aws_lambda_powertools.event_handler",
+        "batuta_core.simulator",
+        "batuta_core.engine.export",
+        "batuta_core.engine.search_tasks",
+    },
     "batuta_server.decider.entry": NEVER
     | {"pydantic", "asyncio", "aws_lambda_powertools.event_handler", "aws_lambda_powertools.utilities.batch"},
     "batuta_server.timers.entry": NEVER
