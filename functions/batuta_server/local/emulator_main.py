@@ -34,7 +34,7 @@ def _shorten_waits() -> None:
     from hypercorn.config import Config
 
     plain_dispatch = sqs._dispatch
-    asked: contextvars.ContextVar[str] = contextvars.ContextVar("asked")  # the URL of the queue that a request is about
+    asked: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="")  # the URL of the queue that a request is about
     waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     async def dispatch(action: str, data: dict[str, Any], url: str) -> dict[str, Any]:
