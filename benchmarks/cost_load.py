@@ -120,6 +120,7 @@ def _worker(stage: Stage, side_by_side: int) -> Worker:
     """As deployed, on boto3. It lingers longer than in production, so that a busy machine does not split a batch that production
     would send whole; it sends at once when the batch is full."""
     logging.getLogger("batuta.worker").setLevel(logging.ERROR)  # not "batuta": that is the functions' logger, too
+    linger_s = 5.0 if side_by_side > 1 else 0.0
     queues = SqsQueues(Connection(url=None, stage=STAGE, endpoint=NOWHERE, region="us-east-1", local_account="000000000000"))
     for client in (queues._client, queues._poll_client):
         divert(client, stage.aws, "worker")
@@ -130,7 +131,7 @@ def _worker(stage: Stage, side_by_side: int) -> Worker:
         endpoint=NOWHERE,
         region="us-east-1",
         queues=queues,
-        timing=Timing(linger_s=5.0 if side_by_side > 1 else 0.0),
+        timing=Timing(linger_s=linger_s, delete_linger_s=linger_s),
         worker_id="worker-host-1234",
         graceful_shutdown_s=5.0,
     )

@@ -1,8 +1,10 @@
 """From one task's return to the next one's beginning on `batuta dev`, beside the emulator's own time for the calls on the way.
 
 The way: the worker sends the result, the decider receives it, reads the newest record, writes the next one, sends the task, and the
-worker receives it. The same six calls are then made by themselves, on the same emulator while it does nothing else: each hand-over is
-timed from the send until a long poll that was waiting returns. What is left of the step is ours: parsing, deciding, packing, threads.
+worker receives it. These calls are timed where they are made, from the request's bytes to the answer's; a hand-over from the send until
+the long poll that was waiting has it. What is left of the step is ours: boto3 in the worker, parsing, deciding, packing, threads. Then the
+same calls are made by themselves, on the same emulator while it does nothing else: what they take longer on the way is what else goes on
+in it and on the two cores.
 """
 
 from __future__ import annotations
@@ -10,24 +12,26 @@ from __future__ import annotations
 import base64
 import itertools
 import os
+import random
 import statistics
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from batuta_core.model.names import resource_name, task_queue_name
 from batuta_server import layout
 from batuta_server.aws.signature import Credentials
 from batuta_server.aws.transport import Transport
 from batuta_server.local.emulator import ACCOUNT, REGION
-from batuta_server.local.server import STAGE
+from batuta_server.local.server import STAGE, LocalServer
 from benchmarks import report
 from benchmarks.line import definition
-from benchmarks.peer import batuta
 
+_TASK = "step_work"
 _EXECUTIONS = 25
 _WARM = 5
 _CALLS = 200
@@ -37,14 +41,70 @@ _RECORD_BYTES = 600  # what bench-decide finds in the middle of a line
 _MESSAGE = "x" * 700
 
 
-def steps(url: str) -> list[float]:
-    """ms from the end of a task to the beginning of the next, lines of ten one after the other, the first few left out."""
+RESULT, READ, WRITE, TASK = PARTS = (
+    "result: send until received",
+    "newest record: read",
+    "next record: written",
+    "task: send until received",
+)
+
+
+class Step(NamedTuple):
+    """In ms: from the end of a task to the beginning of the next, and its calls."""
+
+    whole: float
+    parts: Mapping[str, float]
+
+
+class _Call(NamedTuple):
+    what: str
+    began_ns: int
+    ended_ns: int
+
+
+class Calls:
+    """Those of a server, as its transport makes them."""
+
+    def __init__(self, server: LocalServer) -> None:
+        self._made: list[_Call] = []
+        plain = server._transport.call
+
+        def call(service: str, operation: str, request: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+            began_ns = time.time_ns()
+            answer = plain(service, operation, request, **options)
+            self._made.append(_Call(f"{operation} {request.get('QueueUrl', '').rpartition('/')[2]}".strip(), began_ns, time.time_ns()))
+            return answer
+
+        server._transport.call = call  # type: ignore[method-assign]
+
+    def of_step(self, before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, float]:
+        """Of the step between two tasks, as they told their times."""
+        sent_ns = after["sent_ns"]
+        received = self._first(f"ReceiveMessage {resource_name(STAGE, 'decider.fifo')}", lambda call: call.ended_ns >= sent_ns)
+        read = self._first("Query", lambda call: call.began_ns >= received.ended_ns)
+        written = self._first("PutItem", lambda call: call.began_ns >= read.ended_ns)
+        task = self._first(f"SendMessageBatch {task_queue_name(STAGE, 'default', _TASK)}", lambda call: call.began_ns >= written.ended_ns)
+        assert before["ended_ns"] < sent_ns < task.began_ns < after["received_ns"] < after["began_ns"]
+        spans = (
+            received.ended_ns - sent_ns,
+            read.ended_ns - read.began_ns,
+            written.ended_ns - written.began_ns,
+            after["received_ns"] - task.began_ns,
+        )
+        return {name: span / 1e6 for name, span in zip(PARTS, spans, strict=True)}
+
+    def _first(self, what: str, is_it: Callable[[_Call], bool]) -> _Call:
+        return min((call for call in self._made if call.what == what and is_it(call)), key=lambda call: call.ended_ns)
+
+
+def steps(url: str, calls: Calls) -> list[Step]:
+    """Of lines of ten one after the other, the first few left out."""
     from batuta import Client
 
     client = Client(url=url)
-    client.register_workflow(definition("step_line", "step_work"))
+    client.register_workflow(definition("step_line", _TASK))
     worker = subprocess.Popen([sys.executable, "-m", "benchmarks.step_worker"], env={**os.environ, "BATUTA_URL": url})
-    found: list[float] = []
+    found: list[Step] = []
     try:
         for number in range(_EXECUTIONS + _WARM):
             workflow_id = client.start("step_line", {"x": 1})
@@ -52,7 +112,9 @@ def steps(url: str) -> list[float]:
             execution = client.get(workflow_id)
             times = [task.output for task in sorted(execution.tasks, key=lambda task: task.output["began_ns"])]
             if number >= _WARM:
-                found += [(after["began_ns"] - before["ended_ns"]) / 1e6 for before, after in itertools.pairwise(times)]
+                for before, after in itertools.pairwise(times):
+                    whole = (after["began_ns"] - before["ended_ns"]) / 1e6
+                    found.append(Step(whole, calls.of_step(before, after)))
     finally:
         worker.terminate()
         worker.wait(40)
@@ -114,7 +176,7 @@ class Bare:
             returned: list[float] = []
             poller = threading.Thread(target=self._receive, args=(url, returned))
             poller.start()
-            time.sleep(0.02)  # until it waits
+            time.sleep(random.uniform(0.02, 0.04))  # until it waits, at any moment between two looks of the emulator
             only = {"MessageDeduplicationId": str(number)} if is_fifo else {}
             began = time.perf_counter()
             entry = {"Id": "0", "MessageBody": _MESSAGE, **extra, **only}
@@ -144,29 +206,37 @@ def timed(call: Callable[[], None]) -> list[float]:
 
 
 def main() -> None:
-    from batuta import Client
-
-    with batuta() as (server, _pids):
-        url = server.removesuffix("/api")
-        taken = steps(url)
-        bare = Bare(str(Client(url=url).server_info().endpoint))
+    server = LocalServer(0)
+    server.start()
+    try:
+        taken = steps(server.url, Calls(server))
+        bare = Bare(server.emulator.endpoint)
         try:
             put = timed(bare.put)
-            parts = {
-                "result: send until received": bare.hand_over(is_fifo=True),
-                "newest record: read": timed(bare.query),
-                "next record: written": put,
-                "task: send until received": bare.hand_over(is_fifo=False),
-            }
+            alone = {RESULT: bare.hand_over(is_fifo=True), READ: timed(bare.query), WRITE: put, TASK: bare.hand_over(is_fifo=False)}
         finally:
             bare.close()
-    medians = {name: round(statistics.median(found), 2) for name, found in parts.items()}
-    step, calls = round(statistics.median(taken), 2), round(sum(medians.values()), 2)
-    rows = [{"": name, "p50 ms": value} for name, value in medians.items()]
-    rows += [{"": "the emulator's calls together", "p50 ms": calls}, {"": f"the step, of {len(taken)}", "p50 ms": step}]
+    finally:
+        server.stop()
+    show(taken, alone)
+
+
+def show(taken: Sequence[Step], alone: Mapping[str, Sequence[float]]) -> None:
+    whole = round(statistics.median(step.whole for step in taken), 2)
+    on_the_way = {name: round(statistics.median(step.parts[name] for step in taken), 2) for name in PARTS}
+    by_themselves = {name: round(statistics.median(alone[name]), 2) for name in PARTS}
+    together = round(statistics.median(sum(step.parts.values()) for step in taken), 2)
+    together_alone = round(sum(by_themselves.values()), 2)
+    rows: list[dict[str, Any]] = [
+        {"p50 ms": name, "on the way": on_the_way[name], "by itself, emulator idle": by_themselves[name]} for name in PARTS
+    ]
+    rows.append({"p50 ms": "the emulator's calls together", "on the way": together, "by itself, emulator idle": together_alone})
+    rows.append({"p50 ms": f"the step, of {len(taken)}", "on the way": whole, "by itself, emulator idle": ""})
     print(report.table(rows))
-    print(f"\nstep / calls: {step / calls:.2f} (limit 1.5)")
-    report.write("step", {"step_ms_p50": step, "calls_ms_p50": calls, "ratio": round(step / calls, 3), "parts_ms_p50": medians})
+    ratio, ratio_alone = round(whole / together, 3), round(whole / together_alone, 3)
+    print(f"\nstep / calls on the way: {ratio:.2f} (limit 1.5); / calls by themselves: {ratio_alone:.2f}")
+    figures = {"step_ms_p50": whole, "calls_ms_p50": together, "ratio": ratio, "parts_ms_p50": on_the_way}
+    report.write("step", {**figures, "idle": {"calls_ms_p50": together_alone, "ratio": ratio_alone, "parts_ms_p50": by_themselves}})
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ _SUFFIXES_LEFT_OUT = (".pyi", ".pyc", ".typed")
 _FOLDERS_LEFT_OUT = frozenset({"__pycache__", "bin", "tests", "test"})
 # Powertools' parts that load libraries of their own, which are not there, or that nothing here loads.
 _UNUSED = (
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/data_classes",
     "aws_lambda_powertools/utilities/auth_alpha",
     "aws_lambda_powertools/utilities/circuit_breaker",
     "aws_lambda_powertools/utilities/streaming",

@@ -24,9 +24,8 @@ timers        gate#ns#hash            order_ms#wf#place.send                 a t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from batuta_core.engine.ports import EVENT_RECEIVES, FUNCTION_VISIBILITY_S, MAX_RECEIVES, TASK_VISIBILITY_S
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import resource_name
 
 # Timers of one minute are spread over so many partitions: a partition takes 1,000 writes a second (DynamoDB quota).

@@ -135,10 +135,9 @@ def routes() -> list[tuple[str, str]]:
     workflow_id = "3fac8593-c83f-4c5d-8250-a1dba54e6dc5"
     samples = {"workflow_id": workflow_id, "task_id": ids.task_id(workflow_id, 12, 3)}
     found = []
-    for route in (*app._static_routes, *app._dynamic_routes):
-        path = re.sub(r"<(\w+)>", lambda variable: samples.get(variable[1], "some-name"), route.path)
-        methods = [route.method] if isinstance(route.method, str) else route.method
-        found += [(method, path) for method in methods]
+    for route in app.routes:
+        path = re.sub(r"<(\w+)>", lambda variable: samples.get(variable[1], "some-name"), route.rule)
+        found.append((route.method, path))
     return sorted(found)
 
 

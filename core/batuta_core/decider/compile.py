@@ -9,7 +9,7 @@ output somewhat longer than needed, never shorter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.expression.template import Template
@@ -20,6 +20,7 @@ from batuta_core.decider.tasks.segment import SEGMENT
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.definition import RetryPolicy, TaskDefinition, Timeouts, normalize_task_definition
 from batuta_core.model.execution import TaskExecution
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import is_segment
 
 _NO_TEMPLATE: Mapping[str, Any] = {}

@@ -18,7 +18,7 @@ Rules that the rest of the system rests on:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, assert_never
 
 from batuta_core.decider import lives, on_child, on_task, operations, outcome
@@ -45,6 +45,7 @@ from batuta_core.model.event import (
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildRevived, StoppedByParent
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.operation_event import (
     CallbacksReset,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.ids import short_hash
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import Record

@@ -7,10 +7,10 @@ iteration would cost the square of its length.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.model.execution import TaskExecution, TaskStatus
+from batuta_core.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from batuta_core.decider import past
@@ -22,6 +22,7 @@ from batuta_core.decider.view import output_in
 from batuta_core.model.command import StartFailureWorkflow, TellParent, TellRevival, WriteSummary
 from batuta_core.model.error import InvalidInput, OperationRefused
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.operation_event import Revival, WorkflowRerun, WorkflowRestarted, WorkflowRetried
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin, TaskChange

@@ -7,12 +7,13 @@ reads on until those had ended (``rewind``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from batuta_core.decider import view
 from batuta_core.model import ids
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted, WorkflowRetried
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Ended, Head, OpenTask, Tolerated

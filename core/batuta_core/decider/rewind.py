@@ -11,13 +11,14 @@ where others ran beside the task:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from batuta_core.decider import past
 from batuta_core.decider.known import Missing, Needs
 from batuta_core.decider.past import PastTask, Standing
 from batuta_core.model import ids
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.operation_event import WorkflowRerun, WorkflowRestarted
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Begin

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import forked, lives, segments, timeout, view
@@ -31,6 +31,7 @@ from batuta_core.model import ids
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit
 from batuta_core.model.event import Event
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import assembled, check_size, holes_of, is_larger, too_large
 from batuta_core.model.place import TaskPlace

@@ -13,7 +13,7 @@ has a message or a guard of its own and is left to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from batuta_core.decider import lives
 from batuta_core.engine import child, gates
@@ -24,6 +24,7 @@ from batuta_core.engine.together import Together
 from batuta_core.model.command import ArmTimer, Command, EnqueueTask, ReturnPermit, StartChild, StopChild, TellRevival, WriteSummary
 from batuta_core.model.error import BatutaError, RecordTooLarge, ResourceMissing, TokenRefused, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, WorkflowBroken, WorkflowStarted
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.gate import GateId, GateMessage
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs
 from batuta_core.model.names import ExecutionId

@@ -6,7 +6,7 @@ A server gives it in pages, since an answer ends at some 5 MB (``page``), and la
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from batuta_core.engine.fetch import graph_of, load_json, read_payload, with_slots
@@ -14,6 +14,7 @@ from batuta_core.engine.operate import not_found, require_newest
 from batuta_core.engine.ports import Ports
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.model.error import ExecutionTooLarge, InvalidInput, NewerSchema, WorkflowDefinitionNotFound
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef
 from batuta_core.model.record import Record

@@ -20,7 +20,7 @@ else has written it, and whoever is refused begins anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from batuta_core.decider import permits
 from batuta_core.engine import timers
@@ -30,6 +30,7 @@ from batuta_core.engine.together import Together
 from batuta_core.model.definition import TaskDefinition
 from batuta_core.model.error import Unavailable
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.gate import (
     NO_LIMITS,
     Entry,

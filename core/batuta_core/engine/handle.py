@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.expression.reading import Budget
@@ -31,6 +31,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import BatutaError, InvalidInput, ResourceMissing
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.handler import COMPLETE_TASK, FAIL_TASK, START_WORKFLOW, TERMINATE_WORKFLOW, UPDATE_VARIABLES
 from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import is_too_deep

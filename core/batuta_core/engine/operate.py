@@ -7,7 +7,6 @@ guard, which looks after the record a minute later.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.decider.view import scheduling_change
@@ -37,6 +36,7 @@ from batuta_core.model.event import (
     WorkflowTerminated,
 )
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 from batuta_core.model.place import TaskPlace
@@ -45,6 +45,7 @@ from batuta_core.model.record import Head, OpenTask, Record, guarded
 _TRIES = 30  # many HTTP workers may report on the branches of one execution at once; one of them wins each round
 
 MakeEvent = Callable[[Record], Event | None]  # the newest record -> what to do to it, None: nothing is left to do
+MakeEvents = Callable[[Record], Sequence[Event]]
 
 
 def not_found(workflow_id: str) -> WorkflowNotFound:
@@ -82,22 +83,34 @@ def operate(
     ``make_event`` looks at the newest record each time, and raises what speaks against the operation. With ``once`` it is not asked when
     the operation is done already. ``is_of_segment``: the execution may be a segment of a wide fork, which no user names.
     """
-    began_ms = ports.clock.now_ms()
-    for tries in range(_TRIES):
-        newest = require_newest(ports, execution)
+
+    def make(newest: Record) -> Sequence[Event]:
         if is_segment(newest.head.definition) and not is_of_segment:
             raise not_found(execution.workflow_id)
         event = None if once is not None and once.is_done(ports, execution, newest) else make_event(newest)
-        decision = decide_with(ports, execution, newest, [event]) if event else None
-        if event is None or decision is None or decision.record is None:
+        return [event] if event else []
+
+    return operate_together(ports, execution, make)
+
+
+def operate_together(ports: Ports, execution: ExecutionId, make_events: MakeEvents) -> Record:
+    """The same with several events, in one decision and one record. Raises RecordTooLarge when that is what makes it too large."""
+    began_ms = ports.clock.now_ms()
+    for tries in range(_TRIES):
+        newest = require_newest(ports, execution)
+        events = make_events(newest)
+        decision = decide_with(ports, execution, newest, events) if events else None
+        if decision is None or decision.record is None:
             return newest
         is_guarded = bool(decision.record.commands)
         try:
             record, raw = spill(ports, execution, guarded(decision.record) if is_guarded else decision.record)
         except RecordTooLarge as error:
-            if newest.head.status.is_terminal or isinstance(event, WorkflowBroken):  # a retry, say: it stays as it is
+            if (
+                newest.head.status.is_terminal or len(events) > 1 or isinstance(events[0], WorkflowBroken)
+            ):  # a retry, say: it stays as it is
                 raise
-            return _break(ports, execution, broken_by(error, getattr(event, "op", "")))
+            return _break(ports, execution, broken_by(error, getattr(events[0], "op", "")))
         before_new_life(ports, execution, newest, record)
         if is_guarded:
             timers.send_guard(ports, execution, record.seq)
@@ -106,7 +119,7 @@ def operate(
         try:
             ports.journal.append(execution, record, raw)
         except Refused as refused:
-            if not _is_own(refused.existing, event):
+            if not _is_own(refused.existing, events):
                 ports.clock.pause(tries)
                 continue
         dispatch(ports, execution, record, record.commands, is_guarded=is_guarded)
@@ -119,10 +132,10 @@ def _break(ports: Ports, execution: ExecutionId, broken: WorkflowBroken) -> Reco
     return operate(ports, execution, lambda newest: None if newest.head.status.is_terminal else broken, is_of_segment=True)
 
 
-def _is_own(existing: Record, event: Event) -> bool:
+def _is_own(existing: Record, events: Sequence[Event]) -> bool:
     """Whether the record that refused ours is ours: a write whose reply was lost."""
-    op = getattr(event, "op", "")
-    return bool(op) and any(getattr(other, "op", "") == op for other in existing.events)
+    ops = {getattr(event, "op", "") for event in events} - {""}
+    return any(getattr(other, "op", "") in ops for other in existing.events)
 
 
 # --- executions

@@ -9,7 +9,7 @@ for all statuses together. Else the journal is folded, without its payloads, up 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider import view
@@ -22,6 +22,7 @@ from batuta_core.engine.fold import fold, fold_tasks
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import ExecutionTooLarge
 from batuta_core.model.execution import TaskExecution
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import OpenTask, Record

@@ -11,6 +11,7 @@ finish the task and delete it. So a timer that the poll arms has a guard, as wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from batuta_core.decider import view
@@ -21,13 +22,16 @@ from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.engine.resolver import Resolver
-from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
+from batuta_core.model.error import BatutaError, NewerSchema, RecordTooLarge, WorkflowNotFound
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
 from batuta_core.model.ids import short_hash
 from batuta_core.model.message import InboxMessage, NotOurs, TaskEnvelope, TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
 from batuta_core.model.payload import PayloadRef
+from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask, Record
+
+_Group = list[tuple[Incoming, TaskMessage]]  # of one execution
 
 SQS_BATCH_MAX = 10  # quota "messages per receive"
 SQS_WAIT_MAX_S = 20  # quota "long poll"
@@ -50,27 +54,35 @@ def poll(
         except QueueMissing:
             return taken
         before = len(taken)
-        for place, message in enumerate(received):
-            room -= _input_bytes(message)
-            if room < 0 and taken:  # the answer would be too large to be sent, and what is taken must be handed out
-                ports.queues.release(queue, [other.receipt for other in received[place:]])
-                return taken
+        fitting = _fitting(received, room, is_first=not taken)
+        room -= sum(map(_input_bytes, fitting))
+        for group in _by_execution(ports, queue, fitting):
             try:
-                task = _take(ports, queue, message, worker_id)
+                taken += _take(ports, queue, group, worker_id)
             except Exception as error:
                 if not taken:
                     raise
-                ports.log.failed("task_not_taken", error, queue=queue, message_id=message.message_id)
-                ports.queues.release(queue, [other.receipt for other in received[place:]])
-                return taken  # these are committed as this worker's; the others come again
-            if task is not None:
-                taken.append(task)
+                # What is taken is committed as this worker's; this comes again.
+                ports.log.failed("task_not_taken", error, queue=queue, message_id=group[0][0].message_id)
+                ports.queues.release(queue, [item.receipt for item, _message in group])
+        if len(fitting) < len(received):
+            ports.queues.release(queue, [other.receipt for other in received[len(fitting) :]])
+            return taken
         is_over = ports.clock.now_ms() >= end_ms
         if not received and (taken or is_over or left_ms < 1000):
             break
         if is_over and len(taken) == before:  # a backlog of what has ended since: the next poll goes on with it
             break
     return taken
+
+
+def _fitting(received: Sequence[Incoming], room: int, *, is_first: bool) -> Sequence[Incoming]:
+    """The first messages, with which the answer can still be sent: what is taken must be handed out. One always fits into an empty one."""
+    for place, message in enumerate(received):
+        room -= _input_bytes(message)
+        if room < 0 and (place or not is_first):
+            return received[:place]
+    return received
 
 
 def _input_bytes(received: Incoming) -> int:
@@ -82,43 +94,64 @@ def _input_bytes(received: Incoming) -> int:
     return found.size_bytes if isinstance(found, PayloadRef) else len(received.text.encode())
 
 
-def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[str, Any] | None:
-    """Records that ``worker_id`` holds the task and gives its JSON; None when the message has nothing to run."""
-    try:
-        message = TaskMessage.parse(received.text)
-    except NewerSchema:
-        _let_wait(ports, received)
-        return None
-    except NotOurs as error:
-        ports.log.warning("message_not_ours", queue=queue, message_id=received.message_id, error=str(error))
-        ports.queues.delete(queue, [received.receipt])
-        return None
+def _by_execution(ports: Ports, queue: str, received: Sequence[Incoming]) -> list[_Group]:
+    """The tasks among the messages; the others are dealt with."""
+    groups: dict[ExecutionId, _Group] = {}
+    for item in received:
+        try:
+            message = TaskMessage.parse(item.text)
+        except NewerSchema:
+            _let_wait(ports, item)
+        except NotOurs as error:
+            ports.log.warning("message_not_ours", queue=queue, message_id=item.message_id, error=str(error))
+            ports.queues.delete(queue, [item.receipt])
+        else:
+            groups.setdefault(message.execution, []).append((item, message))
+    return list(groups.values())
+
+
+def _take(ports: Ports, queue: str, group: _Group, worker_id: str) -> list[dict[str, Any]]:
+    """Records that ``worker_id`` holds the tasks, all of one execution, in one record, and gives their JSON. Messages that have nothing to
+    run bring none."""
+    execution, receipts = group[0][1].execution, [received.receipt for received, _message in group]
     op = ports.ids.op()
-    held: list[OpenTask] = []
 
-    def make(newest: Record) -> Event | None:
-        task = next((task for task in newest.head.open.values() if task.place == message.place), None)
-        if task is None or task.calls != message.call or task.is_leased:
-            return None
-        if message.is_rated and received.receives > 1:  # another start needs another permit
-            return TaskHandedBack(place=message.place, op=op, send=message.send, is_gone=True)
-        return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
+    def make(newest: Record) -> list[Event]:
+        open_ = {task.place: task for task in newest.head.open.values()}
+        events: dict[TaskPlace, Event] = {}  # one for each task: SQS may give a message out twice at once
+        for received, message in group:
+            event = _begin(open_.get(message.place), received, message, op, worker_id)
+            if event is not None:
+                events.setdefault(message.place, event)
+        return list(events.values())
 
     try:
-        newest = operate.operate(ports, message.execution, make, is_of_segment=True)
+        newest = operate.operate_together(ports, execution, make)
     except WorkflowNotFound:
-        newest = None
+        ports.queues.delete(queue, receipts)
+        return []
+    except RecordTooLarge:
+        if len(group) == 1:
+            raise
+        return [task for item in group for task in _take(ports, queue, [item], worker_id)]
     except BatutaError as error:
         if not error.retryable:
             raise
-        ports.queues.release(queue, [received.receipt])
+        ports.queues.release(queue, receipts)
+        return []
+    begun = [event.place for event in newest.events if isinstance(event, TaskStarted) and event.op == op]
+    held = {task.place: task for task in newest.head.open.values()}
+    tasks = _shown(ports, execution, newest, [held[place] for place in begun])
+    ports.queues.delete(queue, receipts)
+    return tasks
+
+
+def _begin(task: OpenTask | None, received: Incoming, message: TaskMessage, op: str, worker_id: str) -> Event | None:
+    if task is None or task.calls != message.call or task.is_leased:
         return None
-    if newest is not None:
-        is_ours = any(isinstance(event, TaskStarted) and event.op == op for event in newest.events)
-        held = [task for task in newest.head.open.values() if task.place == message.place] if is_ours else []
-    task = _shown(ports, message.execution, newest, held[0]) if held and newest is not None else None
-    ports.queues.delete(queue, [received.receipt])
-    return task
+    if message.is_rated and received.receives > 1:  # another start needs another permit
+        return TaskHandedBack(place=message.place, op=op, send=message.send, is_gone=True)
+    return TaskStarted(place=message.place, op=op, worker_id=worker_id, is_leased=True)
 
 
 def _let_wait(ports: Ports, received: Incoming) -> None:
@@ -136,12 +169,12 @@ def _let_wait(ports: Ports, received: Incoming) -> None:
         ports.log.warning("message_waits", queue="tasks", message_id=received.message_id, error=str(error))
 
 
-def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: OpenTask) -> dict[str, Any]:
+def _shown(ports: Ports, execution: ExecutionId, newest: Record, held: Sequence[OpenTask]) -> list[dict[str, Any]]:
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    wanted = {1, held.place.record, held.place.rerun, held.output_record} - {0}
+    wanted = {1, *(number for task in held for number in (task.place.record, task.place.rerun, task.output_record))} - {0}
     records = {newest.seq: newest, **read_records(ports, execution, wanted - {newest.seq})}
     workflow = begun(execution, records[1], graph)
     workflow.correlation_id = newest.head.about.correlation_id
-    task = view.open_task(held, view.Reader(Known(records=records)), execution, graph)
-    node = open_nodes(ports, execution, newest, graph, [held])[held.ref]
-    return wire.task_json(task, workflow, node, Resolver(ports, execution))
+    reader, resolver = view.Reader(Known(records=records)), Resolver(ports, execution)
+    nodes = open_nodes(ports, execution, newest, graph, held)
+    return [wire.task_json(view.open_task(task, reader, execution, graph), workflow, nodes[task.ref], resolver) for task in held]

@@ -7,7 +7,7 @@ the repeat (``engine.handle``); what listens to a sink outside gets that id and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from batuta_core.decider.expression.reading import Budget
@@ -20,6 +20,7 @@ from batuta_core.engine.ports import Incoming, Ports
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import is_too_deep
 from batuta_core.model.message import NotOurs, TaskMessage

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider.compile import Graph, compile_definition
@@ -24,6 +24,7 @@ from batuta_core.engine.fetch import with_slots
 from batuta_core.engine.ports import NoScripts, Scripts
 from batuta_core.model.command import StartChild, StartFailureWorkflow
 from batuta_core.model.definition import definition_hash
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import is_segment
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES, PayloadRef, filled
 from batuta_core.model.record import Record

@@ -9,13 +9,14 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from batuta_core.engine.ports import Ports, Summary, SummaryQuery
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 
 T = TypeVar("T")

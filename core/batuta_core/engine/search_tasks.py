@@ -7,7 +7,7 @@ So a search costs what it reads, and one that would read too much is refused: it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batuta_core.engine import pages, search, segments
@@ -18,6 +18,7 @@ from batuta_core.engine.search import Condition, Search
 from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.record import Record
 
 # What one search may read: a call ends after 30 s (API Gateway), and a task takes some 2 KB of memory while its execution is put together.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from batuta_core.decider import lives, segments
@@ -17,6 +17,7 @@ from batuta_core.engine.ports import Outgoing, Ports
 from batuta_core.model import ids
 from batuta_core.model.event import WorkflowRemoved
 from batuta_core.model.execution import TaskExecution, WorkflowExecution
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.place import TaskPlace

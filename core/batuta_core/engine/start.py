@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import ExecutionExists, InvalidInput, PayloadTooLarge, Problem, Unavailable
 from batuta_core.model.event import WorkflowStarted
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.payload import PAYLOAD_MAX_BYTES
 from batuta_core.model.record import Record, guarded

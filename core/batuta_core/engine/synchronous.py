@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ from batuta_core.engine.ports import Ports
 from batuta_core.engine.signal import open_children
 from batuta_core.engine.wait import wait_until
 from batuta_core.model import ids
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Record

@@ -6,10 +6,10 @@ They are carried out at least once. Whoever receives what they send drops repeat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.place import TaskPlace
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from batuta_core.model.definition_fields import TASK, WORKFLOW, WORKFLOW_TASK
 from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.gate import Limits
 from batuta_core.model.ids import short_hash
 from batuta_core.model.lenient import DEPTH_MAX, Fields, Place, is_too_deep, read_object

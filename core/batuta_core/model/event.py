@@ -11,11 +11,12 @@ back to its queue. What is said of an earlier message than the present one comes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.family_event import ChildBegan, ChildEnded, ChildEvent, ChildRevived, StoppedByParent
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.operation_event import (
     CallbacksReset,
     Operation,

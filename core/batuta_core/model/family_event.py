@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.execution import WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.payload import get_slot, put_slot
 from batuta_core.model.place import ParentTask, TaskPlace
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.ids import short_hash
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.place import TaskPlace

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+
+from batuta_core.model.frozen import dataclass
 
 _TASK_ID_VERSION = 1
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.error import Problem
+from batuta_core.model.frozen import dataclass
 
 # Containers inside containers. Reading, freezing and compiling recurse some three frames a level at worst, and Python's
 # stack ends at 1,000; Jackson's own limit (StreamReadConstraints) is 1,000 levels. The deepest public definition has 17.

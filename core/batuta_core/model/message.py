@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.gate import GATE_MESSAGES, GateMessage
 from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import is_too_deep

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 
 from batuta_core.model.error import InvalidInput, Problem
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.ids import digest_of
 
 DEFAULT_NAMESPACE = "default"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.payload import get_slot, put_slot
 from batuta_core.model.place import TaskPlace
 

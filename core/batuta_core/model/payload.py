@@ -11,10 +11,10 @@ a ``PayloadPart`` takes the value's place; the slot's name with ``+`` behind it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.model.error import PayloadTooLarge
+from batuta_core.model.frozen import dataclass
 
 # Above this a payload leaves the record for the payload store. A DynamoDB write costs $0.625 per million KB, an S3
 # PUT $5 per million: by price alone the limit would be 8 KB. 32 KB keeps most steps at one round trip, and ten results

@@ -15,13 +15,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NamedTuple
 
 from batuta_core.model.command import Command, ReturnPermit, StopChild, command_from_dict
 from batuta_core.model.error import NewerSchema
 from batuta_core.model.event import Event, event_from_dict
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.payload import get_slot, put_slot
 from batuta_core.model.place import ParentTask, TaskPlace
 

@@ -16,6 +16,7 @@ from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA, InboxMessage, NotOurs, TaskEnvelope, TaskMessage
 from batuta_core.simulator.world import Action, World
 
+_POLL_COUNT = 5  # those of one execution are taken in one record
 WORKER_LIFE_MS = 24 * 3600 * 1000  # a worker is no function: nobody kills it after half a minute
 
 
@@ -188,7 +189,7 @@ class HttpWorker:
         return [item for item in named if item[2] in known]
 
     def _poll(self, namespace: str, task_type: str) -> None:
-        for task in poll.poll(self._world.ports, namespace, task_type, worker_id="http", timeout_ms=0):
+        for task in poll.poll(self._world.ports, namespace, task_type, worker_id="http", count=_POLL_COUNT, timeout_ms=0):
             self._held.append((namespace, task))
 
     def _report(self, namespace: str, task: Mapping[str, Any]) -> None:

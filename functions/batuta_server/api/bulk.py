@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine import operate, operations, query
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import BatutaError, ExecutionTooLarge, InvalidInput, Problem, Unavailable
 from batuta_core.model.names import ExecutionId
 from batuta_server.api.request import current, json_response
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 
 IDS_MAX = 1000  # Conductor's limit
 TIME_MAX_MS = 20_000  # API Gateway ends a request after 30 s; an execution takes some 50 ms
@@ -23,24 +22,24 @@ Operation = Callable[[ExecutionId], Any]  # what it gives goes into the answer; 
 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/bulk/pause", "PUT")
-    def pause() -> Response[str]:
+    def pause() -> Response:
         return _each(ports, "pauseWorkflow", lambda execution: operations.pause(ports, execution))
 
     @app.route("/api/workflow/bulk/resume", "PUT")
-    def resume() -> Response[str]:
+    def resume() -> Response:
         return _each(ports, "resumeWorkflow", lambda execution: operations.resume(ports, execution))
 
     @app.route("/api/workflow/bulk/restart", "POST")
-    def restart() -> Response[str]:
+    def restart() -> Response:
         is_latest = current().flag("useLatestDefinitions")
         return _each(ports, "restart", lambda execution: operations.restart(ports, execution, is_latest=is_latest))
 
     @app.route("/api/workflow/bulk/retry", "POST")
-    def retry() -> Response[str]:
+    def retry() -> Response:
         return _each(ports, "retry", lambda execution: operations.retry(ports, execution))
 
     @app.route("/api/workflow/bulk/terminate", "POST")
-    def terminate() -> Response[str]:
+    def terminate() -> Response:
         reason = current().text("reason") or None
         is_wanted = current().flag("triggerFailureWorkflow")
         return _each(
@@ -48,12 +47,12 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         )
 
     @app.route("/api/workflow/bulk/remove", "DELETE")
-    def remove() -> Response[str]:
+    def remove() -> Response:
         is_archived = current().flag("archiveWorkflow", default=True)
         return _each(ports, "deleteWorkflow", lambda execution: operate.remove(ports, execution, is_archived=is_archived))
 
     @app.route("/api/workflow/bulk/terminate-remove", "DELETE")
-    def terminate_and_remove() -> Response[str]:
+    def terminate_and_remove() -> Response:
         request = current()
         reason, is_archived = request.text("reason") or None, request.flag("archiveWorkflow", default=True)
         terminated: list[str] = []
@@ -66,7 +65,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return _each(ports, "terminateRemove", both, terminated)
 
     @app.route("/api/workflow/bulk/search", "POST")
-    def search() -> Response[str]:
+    def search() -> Response:
         has_tasks = current().flag("includeTasks", default=True)
         left = [query.ANSWER_MAX_BYTES]
 
@@ -81,7 +80,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return _each(ports, "searchWorkflow", show)
 
 
-def _each(ports: Ports, method: str, work: Operation, done: list[Any] | None = None) -> Response[str]:
+def _each(ports: Ports, method: str, work: Operation, done: list[Any] | None = None) -> Response:
     """``work`` on each of the ids in the body. ``done`` may hold results that ``work`` itself notes."""
     namespace, wanted = current().namespace, _ids(method)
     done = [] if done is None else done

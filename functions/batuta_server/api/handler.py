@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-
 from batuta_core.engine.ports import Ports
-from batuta_core.model.error import BatutaError, RouteNotFound
+from batuta_core.model.error import BatutaError
 from batuta_server.api import bulk, events, external, journal, metadata, operations, searches, tasks, workflow_tests, workflows
-from batuta_server.api.request import current, empty_response, enter, json_response, leave, noted, text_response
+from batuta_server.api.request import current, enter, json_response, leave, noted, text_response
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 
 Handler = Any  # (event, context) -> answer
 
@@ -26,13 +23,11 @@ def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[
 
     In Lambda one request comes at a time; the local server calls it from several threads.
     """
-    local = threading.local()
+    app = _make_app(ports, about)
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         began = time.perf_counter()
-        if not hasattr(local, "app"):
-            local.app = _make_app(ports, about)
-        answer = _answer(local.app, event, context, ports, namespaces, takes_header)
+        answer = _answer(app, event, ports, namespaces, takes_header)
         request = event.get("requestContext", {}).get("http", {})
         took_ms = round((time.perf_counter() - began) * 1000, 1)
         facts = {"path": event.get("rawPath"), "status": answer["statusCode"], **noted(), "ms": took_ms}
@@ -43,24 +38,19 @@ def make_handler(ports: Ports, about: Mapping[str, str], namespaces: Collection[
     return handler
 
 
-def _answer(
-    app: Resolver, event: Mapping[str, Any], context: Any, ports: Ports, namespaces: Collection[str], takes_header: bool
-) -> dict[str, Any]:
+def _answer(app: Resolver, event: Mapping[str, Any], ports: Ports, namespaces: Collection[str], takes_header: bool) -> dict[str, Any]:
     try:
-        return dict(app.resolve(enter(event, namespaces, takes_header=takes_header), context))
-    except BatutaError as error:  # before a route was found: the namespace, the size of the body
+        path = enter(event, namespaces, takes_header=takes_header)
+        return app.answer(event["requestContext"]["http"]["method"], path).to_dict()
+    except BatutaError as error:
         refused = error
+        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # ours or AWS's doing: the request's own line has but the status
+            ports.log.failed("request_failed", error, **noted())
     except Exception as error:  # a bug: its text may hold data, so it goes to the log only
         ports.log.failed("request_failed", error, **noted())
         request_id = str(event.get("requestContext", {}).get("requestId", ""))
         refused = BatutaError("Something went wrong in Batuta.", request_id=request_id)
-    shown = json_response(refused.to_dict(), refused.http_status)
-    return {
-        "statusCode": refused.http_status,
-        "headers": {"Content-Type": "application/json"},
-        "body": shown.body,
-        "isBase64Encoded": False,
-    }
+    return json_response(refused.to_dict(), refused.http_status).to_dict()
 
 
 def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
@@ -78,32 +68,16 @@ def _make_app(ports: Ports, about: Mapping[str, str]) -> Resolver:
 
     @app.route("/health", "GET")
     @app.route("/api/health", "GET")
-    def health() -> Response[str]:
+    def health() -> Response:
         return json_response({"healthResults": [], "suppressedHealthResults": [], "healthy": True})
 
     @app.route("/api/version", "GET")
-    def version() -> Response[str]:
+    def version() -> Response:
         return text_response(_version())
 
     @app.route("/api/batuta", "GET")
-    def show_about() -> Response[str]:
+    def show_about() -> Response:
         return json_response({**about, "version": _version(), "namespace": current().namespace})
-
-    def refuse(error: BatutaError) -> Response[str]:
-        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # ours or AWS's doing: the request's own line has but the status
-            ports.log.failed("request_failed", error, **noted())
-        return _refuse(error)
-
-    app.exception_handler(BatutaError)(refuse)
-
-    @app.not_found
-    def no_route(_error: NotFoundError) -> Response[str]:
-        event = app.current_event
-        if methods := app.methods_of(event.path):
-            response = empty_response(405)
-            response.headers["Allow"] = ", ".join(sorted(methods))
-            return response
-        return _refuse(RouteNotFound(f"There is nothing at {event.http_method} {event.path}."))
 
     return app
 
@@ -113,7 +87,3 @@ def _version() -> str:
     from importlib import metadata
 
     return metadata.version("batuta-server")
-
-
-def _refuse(error: BatutaError) -> Response[str]:
-    return json_response(error.to_dict(), error.http_status)

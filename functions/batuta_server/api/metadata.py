@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine import catalog
 from batuta_core.engine.ports import Ports
 from batuta_core.model.error import InvalidInput, Problem, TaskDefinitionNotFound, WorkflowDefinitionNotFound
@@ -14,6 +12,7 @@ from batuta_server.api.definitions import by_place, naming_all_task_faults, nami
 from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, version_of
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 
 _DEFINITIONS_MAX = 5000  # in one registration: a body of two million empty ones would be refused one by one, for minutes
 _SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
@@ -21,7 +20,7 @@ _SUMMARY_FIELDS = ("name", "version", "createTime", "updateTime")
 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/metadata/workflow", "POST")
-    def register_workflow() -> Response[str]:
+    def register_workflow() -> Response:
         request = current()
         body, is_new = request.json(), not request.flag("overwrite")
         with naming_all_workflow_faults(ports, {"": body}):
@@ -29,7 +28,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/metadata/workflow/validate", "POST")
-    def validate_workflow() -> Response[str]:
+    def validate_workflow() -> Response:
         request = current()
         body = request.json()
         with naming_all_workflow_faults(ports, {"": body}):
@@ -37,7 +36,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/metadata/workflow", "PUT")
-    def replace_workflows() -> Response[str]:
+    def replace_workflows() -> Response:
         request = current()
         bodies = _list(request.json(), "WorkflowDefList is empty")
         with naming_all_workflow_faults(ports, by_place(bodies) if len(bodies) > 1 else {"": bodies[0]}):
@@ -45,23 +44,23 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response({"bulkErrorResults": {}, "bulkSuccessfulResults": names})
 
     @app.route("/api/metadata/workflow", "GET")
-    def list_workflows() -> Response[str]:
+    def list_workflows() -> Response:
         return json_response(list(ports.definitions.workflows(current().namespace)))
 
     @app.route("/api/metadata/workflow/names", "GET")
-    def list_names() -> Response[str]:
+    def list_names() -> Response:
         return json_response(list(_by_name(ports)))
 
     @app.route("/api/metadata/workflow/names-and-versions", "GET")
-    def list_names_and_versions() -> Response[str]:
+    def list_names_and_versions() -> Response:
         return json_response({name: [_summary(item) for item in items] for name, items in _by_name(ports).items()})
 
     @app.route("/api/metadata/workflow/latest-versions", "GET")
-    def list_latest() -> Response[str]:
+    def list_latest() -> Response:
         return json_response([items[-1] for items in _by_name(ports).values()])
 
     @app.route("/api/metadata/workflow/<name>", "GET")
-    def get_workflow(name: str) -> Response[str]:
+    def get_workflow(name: str) -> Response:
         request = current()
         version = request.optional_number("version")
         found = ports.definitions.workflow(request.namespace, name, version)
@@ -71,17 +70,17 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response(found)
 
     @app.route("/api/metadata/workflow/<name>/versions", "GET")
-    def list_versions(name: str) -> Response[str]:
+    def list_versions(name: str) -> Response:
         return json_response([_summary(item) for item in ports.definitions.workflows(current().namespace, name)])
 
     @app.route("/api/metadata/workflow/<name>/<version>", "DELETE")
-    def delete_workflow(name: str, version: str) -> Response[str]:
+    def delete_workflow(name: str, version: str) -> Response:
         if not ports.definitions.delete_workflow(current().namespace, name, version_of(version)):
             raise WorkflowDefinitionNotFound(f"No such workflow definition: {name} version: {version}", name=name)
         return empty_response()
 
     @app.route("/api/metadata/taskdefs", "POST")
-    def register_tasks() -> Response[str]:
+    def register_tasks() -> Response:
         request = current()
         bodies = _list(request.json(), "TaskDefList is empty")
         with naming_all_task_faults(by_place(bodies)):
@@ -89,7 +88,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/metadata/taskdefs", "PUT")
-    def update_task() -> Response[str]:
+    def update_task() -> Response:
         request = current()
         body = request.json()
         with naming_all_task_faults({"": body}):
@@ -97,18 +96,18 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/metadata/taskdefs", "GET")
-    def list_tasks() -> Response[str]:
+    def list_tasks() -> Response:
         return json_response(list(ports.definitions.tasks(current().namespace).values()))
 
     @app.route("/api/metadata/taskdefs/<name>", "GET")
-    def get_task(name: str) -> Response[str]:
+    def get_task(name: str) -> Response:
         found = ports.definitions.tasks(current().namespace, [name]).get(name)
         if found is None:
             raise TaskDefinitionNotFound(f"No such taskType found by name: {name}", name=name)
         return json_response(found)
 
     @app.route("/api/metadata/taskdefs/<name>", "DELETE")
-    def delete_task(name: str) -> Response[str]:
+    def delete_task(name: str) -> Response:
         if not catalog.delete_task(ports, current().namespace, name):
             raise TaskDefinitionNotFound("No such task definition", name=name)
         return empty_response()

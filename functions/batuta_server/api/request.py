@@ -17,9 +17,7 @@ from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote
-
-from aws_lambda_powertools.event_handler import Response, content_types
+from urllib.parse import parse_qsl
 
 from batuta_core.engine.synchronous import ReturnStrategy
 from batuta_core.model.error import InvalidInput, NamespaceNotServed, PayloadTooLarge, Problem
@@ -27,6 +25,7 @@ from batuta_core.model.ids import is_workflow_id, parse_task_id
 from batuta_core.model.json_text import strict_json
 from batuta_core.model.lenient import DEPTH_MAX, is_too_deep
 from batuta_core.model.names import DEFAULT_NAMESPACE, ExecutionId, check_namespace
+from batuta_server.api.response import Response
 from batuta_server.facts import NAMESPACE, facts_of
 
 NAMESPACE_HEADER = "x-batuta-namespace"
@@ -40,7 +39,7 @@ _DOUBLY = re.compile("%2[Ff]|%3[Ff]|%25")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Routes read it by ``current()``; the resolver's own event is shared by all threads of a process."""
+    """One request. Routes read it by ``current()``."""
 
     namespace: str
     query: Mapping[str, list[str]]
@@ -111,9 +110,8 @@ def leave() -> None:
     _REQUEST.set(None)
 
 
-def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_header: bool = True) -> dict[str, Any]:
-    """Makes ``event`` (HTTP API, payload format 2.0) the current request. Returns an event with the path that the resolver
-    may match: without the namespace, each segment percent-encoded, since the resolver knows few characters.
+def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_header: bool = True) -> str:
+    """Makes ``event`` (HTTP API, payload format 2.0) the current request. Returns its path, without the namespace.
     Raises NamespaceNotServed for one that is not among ``namespaces``, where any are named; InvalidInput for one that a header
     names where only the path may."""
     path = str(event.get("rawPath") or "/")
@@ -126,8 +124,7 @@ def enter(event: Mapping[str, Any], namespaces: Collection[str] = (), *, takes_h
     if namespaces and namespace not in namespaces:
         raise NamespaceNotServed(f"This stage does not serve the namespace '{namespace[:64]}'.", served=", ".join(namespaces))
     _REQUEST.set(Request(check_namespace(namespace), _query(str(event.get("rawQueryString") or "")), _body(event)))
-    safe = "/".join(quote(segment, safe="-._~") for segment in path.split("/"))
-    return {**event, "rawPath": safe}
+    return path
 
 
 def return_strategy() -> ReturnStrategy:
@@ -139,7 +136,7 @@ def return_strategy() -> ReturnStrategy:
 
 
 def name_of(segment: str) -> str:
-    """The name in a path segment, decoded once (``unquote``) already."""
+    """The name in a path segment, which the gateway has decoded once."""
     return _DOUBLY.sub(lambda found: _DOUBLY_ENCODED[found[0]], segment)
 
 
@@ -198,17 +195,17 @@ def parse_json(text: str) -> Any:
 # --- answers
 
 
-def json_response(body: Any, status: int = 200) -> Response[str]:
+def json_response(body: Any, status: int = 200) -> Response:
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     if re.search("[\ud800-\udfff]", text):  # half a character, which UTF-8 cannot hold but JSON can spell
         text = json.dumps(body, separators=(",", ":"))
-    return Response(status_code=status, content_type=content_types.APPLICATION_JSON, body=text)
+    return Response(status, text, "application/json")
 
 
-def text_response(text: str) -> Response[str]:
+def text_response(text: str) -> Response:
     """The bare text, as Conductor's clients want ids."""
-    return Response(status_code=200, content_type="text/plain;charset=UTF-8", body=text)
+    return Response(200, text, "text/plain;charset=UTF-8")
 
 
-def empty_response(status: int = 200) -> Response[str]:
-    return Response(status_code=status, content_type=None, body="")
+def empty_response(status: int = 200) -> Response:
+    return Response(status, "")

@@ -1,54 +1,76 @@
-"""Powertools' HTTP resolver, with names in paths by our own rule, and for several threads of one process."""
+"""From method and path to the route: a dozen lines of our own in place of Powertools' resolver, whose import was a fifth of the API's
+cold start (docs/adr/0024).
+
+A variable stands for one segment of the path, and arrives as the name that it means. Paths without variables come before those with any,
+these in the order in which they were registered.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
-
+from batuta_core.model.error import RouteNotFound
 from batuta_server.api.request import name_of, note
+from batuta_server.api.response import Response
 
-Handler = Callable[..., Response[str]]
+Handler = Callable[..., Response]
 
 
-class Resolver(APIGatewayHttpResolver):
-    """One per thread. The resolver keeps the event on a class that all resolvers share, which suits Lambda, where a process
-    answers one request at a time; here each keeps its own."""
+class Route(NamedTuple):
+    method: str
+    rule: str  # "/api/workflow/<workflow_id>"
+    handler: Handler
 
-    def _to_proxy_event(self, event: dict[str, Any]) -> BaseProxyEvent:
-        self._event = super()._to_proxy_event(event)
-        return self._event
 
-    @property
-    def current_event(self) -> BaseProxyEvent:  # type: ignore[override]
-        return self._event
+class Resolver:
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+        self._static: dict[str, list[Route]] = {}
+        self._dynamic: dict[int, list[tuple[Sequence[str], Route]]] = {}  # by the number of segments
 
-    def route(self, rule: str, method: str, **options: Any) -> Callable[[Handler], Handler]:  # type: ignore[override]
-        """Registers a route whose ``<variables>`` arrive as the names they stand for."""
+    def route(self, rule: str, method: str) -> Callable[[Handler], Handler]:
+        """Registers the function as the answer to ``method`` on ``rule``; its ``<variables>`` are the names of its arguments."""
 
         def register(handler: Handler) -> Handler:
-            @functools.wraps(handler)
-            def with_names(**segments: str) -> Response[str]:
-                names = {key: name_of(unquote(segment)) for key, segment in segments.items()}
-                note(workflow_id=names.get("workflow_id", ""), task_id=names.get("task_id", ""))
-                return handler(**names)
-
-            register_raw(with_names)
+            route = Route(method, rule, handler)
+            self.routes.append(route)
+            if "<" in rule:
+                segments = rule.split("/")
+                self._dynamic.setdefault(len(segments), []).append((segments, route))
+            else:
+                self._static.setdefault(rule, []).append(route)
             return handler
 
-        register_raw = super().route(rule, method, **options)
         return register
 
-    def methods_of(self, path: str) -> set[str]:
-        """The methods for which ``path`` has a route."""
-        return {
-            method for route in (*self._static_routes, *self._dynamic_routes) if route.rule.match(path) for method in _methods(route.method)
-        }
+    def answer(self, method: str, path: str) -> Response:
+        """The route's answer; where only the method is wrong, 405 with the right ones. Raises RouteNotFound, and what the route raises."""
+        found = self._matching(path)
+        for route, names in found:
+            if route.method == method:
+                note(workflow_id=names.get("workflow_id", ""), task_id=names.get("task_id", ""))
+                return route.handler(**names)
+        if not found:
+            raise RouteNotFound(f"There is nothing at {method} {path}.")
+        return Response(405, "", headers={"Allow": ", ".join(sorted({route.method for route, _names in found}))})
+
+    def _matching(self, path: str) -> list[tuple[Route, dict[str, str]]]:
+        found: list[tuple[Route, dict[str, str]]] = [(route, {}) for route in self._static.get(path, ())]
+        given = path.split("/")
+        for segments, route in self._dynamic.get(len(given), ()):
+            names = _names(segments, given)
+            if names is not None:
+                found.append((route, names))
+        return found
 
 
-def _methods(method: str | list[str] | tuple[str, ...]) -> Mapping[str, None]:
-    return dict.fromkeys([method] if isinstance(method, str) else method)
+def _names(segments: Sequence[str], given: Sequence[str]) -> dict[str, str] | None:
+    """What the variables stand for; None when ``given`` does not match. A variable matches any text but the empty one."""
+    names = {}
+    for segment, text in zip(segments, given, strict=True):
+        if segment[:1] == "<" and text:
+            names[segment[1:-1]] = name_of(text)
+        elif segment != text:
+            return None
+    return names

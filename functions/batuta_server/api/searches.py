@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine import query, search, wire
 from batuta_core.engine.fetch import dump_json
 from batuta_core.engine.ports import Ports, Summary
 from batuta_core.model.error import InvalidInput, Problem
 from batuta_server.api.request import current, json_response
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 
 if TYPE_CHECKING:
     from batuta_core.engine.search_tasks import FoundTask
@@ -22,32 +21,32 @@ _SIZE = 100  # Conductor's default
 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/search", "GET")
-    def search_workflows() -> Response[str]:
+    def search_workflows() -> Response:
         total, found = _executions(ports)
         return _page(total, map(wire.summary_json, found))
 
     @app.route("/api/workflow/search-v2", "GET")
-    def search_whole_workflows() -> Response[str]:
+    def search_whole_workflows() -> Response:
         total, found = _executions(ports)
         return _page(total, _whole(ports, found))
 
     @app.route("/api/workflow/search-by-tasks", "GET")
-    def search_workflows_by_tasks() -> Response[str]:
+    def search_workflows_by_tasks() -> Response:
         total, found = _executions_by_tasks(ports)
         return _page(total, map(wire.summary_json, found))
 
     @app.route("/api/workflow/search-by-tasks-v2", "GET")
-    def search_whole_workflows_by_tasks() -> Response[str]:
+    def search_whole_workflows_by_tasks() -> Response:
         total, found = _executions_by_tasks(ports)
         return _page(total, _whole(ports, found))
 
     @app.route("/api/tasks/search", "GET")
-    def search_for_tasks() -> Response[str]:
+    def search_for_tasks() -> Response:
         total, found = _tasks(ports)
         return _page(total, (wire.task_summary_json(item.task, item.workflow) for item in found))
 
     @app.route("/api/tasks/search-v2", "GET")
-    def search_for_whole_tasks() -> Response[str]:
+    def search_for_whole_tasks() -> Response:
         total, found = _tasks(ports)
         namespace = current().namespace
         return _page(total, (query.task_json(ports, namespace, item.task.task_id) for item in found))
@@ -84,7 +83,7 @@ def _whole(ports: Ports, found: Iterable[Summary]) -> Iterable[dict[str, Any]]:
     return (query.workflow_json(ports, summary.execution) for summary in found)
 
 
-def _page(total: int, results: Iterable[dict[str, Any]]) -> Response[str]:
+def _page(total: int, results: Iterable[dict[str, Any]]) -> Response:
     shown: list[dict[str, Any]] = []
     left = query.ANSWER_MAX_BYTES
     for item in results:

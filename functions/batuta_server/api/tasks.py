@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine import operate, query, requeue, synchronous
 from batuta_core.engine import signal as signals
 from batuta_core.engine.poll import poll
@@ -14,6 +12,7 @@ from batuta_core.model.error import InvalidInput, TaskNotFound
 from batuta_core.model.names import ExecutionId
 from batuta_server.api.request import current, empty_response, json_response, note, return_strategy, text_response
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 from batuta_server.api.schema import TaskResultBody, read_body, reported_status
 
 _POLL_MS = 100  # Conductor's default timeout of a poll
@@ -27,25 +26,25 @@ def add_routes(app: Resolver, ports: Ports) -> None:
     _add_updates(app, ports)
 
     @app.route("/api/tasks/<task_id>/log", "POST")
-    def add_log(task_id: str) -> Response[str]:
+    def add_log(task_id: str) -> Response:
         request = current()
         operate.add_log(ports, request.namespace, task_id, request.raw_body)
         return empty_response()
 
     @app.route("/api/tasks/<task_id>/log", "GET")
-    def get_log(task_id: str) -> Response[str]:
+    def get_log(task_id: str) -> Response:
         lines = query.log_lines(ports, current().namespace, task_id)
         return json_response(lines) if lines else empty_response(204)
 
     @app.route("/api/tasks/<task_id>", "GET")
-    def get_task(task_id: str) -> Response[str]:
+    def get_task(task_id: str) -> Response:
         request = current()
         return json_response(query.task_json(ports, request.namespace, task_id, is_external=request.flag("externalPayloads")))
 
 
 def _add_polls(app: Resolver, ports: Ports) -> None:
     @app.route("/api/tasks/poll/batch/<type_name>", "GET")
-    def poll_batch(type_name: str) -> Response[str]:
+    def poll_batch(type_name: str) -> Response:
         request = current()
         timeout_ms = request.number("timeout", _POLL_MS)
         if timeout_ms > _POLL_MAX_MS:
@@ -53,7 +52,7 @@ def _add_polls(app: Resolver, ports: Ports) -> None:
         return json_response(_poll(type_name, request.number("count", 1), timeout_ms))
 
     @app.route("/api/tasks/poll/<type_name>", "GET")
-    def poll_one(type_name: str) -> Response[str]:
+    def poll_one(type_name: str) -> Response:
         found = _poll(type_name, 1, _POLL_MS)
         return json_response(found[0]) if found else empty_response(204)
 
@@ -75,7 +74,7 @@ def _add_polls(app: Resolver, ports: Ports) -> None:
         return found
 
     @app.route("/api/tasks/update-v2", "POST")
-    def update_and_poll() -> Response[str]:
+    def update_and_poll() -> Response:
         request = current()
         body = read_body(TaskResultBody, request.json())
         task = _update(ports, body)
@@ -86,53 +85,53 @@ def _add_polls(app: Resolver, ports: Ports) -> None:
 
 def _add_queues(app: Resolver, ports: Ports) -> None:
     @app.route("/api/tasks/queue/requeue/<type_name>", "POST")
-    def requeue_tasks(type_name: str) -> Response[str]:
+    def requeue_tasks(type_name: str) -> Response:
         return text_response(str(requeue.requeue(ports, current().namespace, type_name)))
 
     @app.route("/api/admin/sweep/requeue/<workflow_id>", "POST")
-    def send_again(workflow_id: str) -> Response[str]:
+    def send_again(workflow_id: str) -> Response:
         is_found = requeue.send_again(ports, ExecutionId(current().namespace, workflow_id))
         return text_response(f"{str(is_found).lower()}.{workflow_id}")
 
     @app.route("/api/tasks/queue/size", "GET")
-    def queue_size() -> Response[str]:
+    def queue_size() -> Response:
         request = current()
         return json_response(requeue.waiting(ports, request.namespace, _required("taskType"), request.text("domain")))
 
     @app.route("/api/tasks/queue/sizes", "GET")
-    def queue_sizes() -> Response[str]:
+    def queue_sizes() -> Response:
         _required("taskType")
         request = current()
         return json_response({name: requeue.waiting(ports, request.namespace, name) for name in request.texts("taskType")})
 
     @app.route("/api/tasks/queue/all", "GET")
-    def all_queues() -> Response[str]:
+    def all_queues() -> Response:
         namespace = current().namespace
         return json_response({name: requeue.waiting(ports, namespace, name) for name in requeue.queue_types(ports, namespace)})
 
     @app.route("/api/tasks/queue/polldata", "GET")
-    def poll_data() -> Response[str]:
+    def poll_data() -> Response:
         return json_response([_poll_json(item) for item in ports.definitions.polls(current().namespace, _required("taskType"))])
 
     @app.route("/api/tasks/queue/polldata/all", "GET")
-    def all_poll_data() -> Response[str]:
+    def all_poll_data() -> Response:
         return json_response([_poll_json(item) for item in ports.definitions.polls(current().namespace)])
 
 
 def _add_updates(app: Resolver, ports: Ports) -> None:
     @app.route("/api/tasks", "POST")
-    def update_task() -> Response[str]:
+    def update_task() -> Response:
         body = read_body(TaskResultBody, current().json())
         _update(ports, body, is_shown=False)
         return text_response(body.task_id or "")
 
     @app.route("/api/tasks/<workflow_id>/<status>/signal", "POST")
-    def signal(workflow_id: str, status: str) -> Response[str]:
+    def signal(workflow_id: str, status: str) -> Response:
         _signal(ExecutionId(current().namespace, workflow_id), status)
         return empty_response()
 
     @app.route("/api/tasks/<workflow_id>/<status>/signal/sync", "POST")
-    def signal_and_wait(workflow_id: str, status: str) -> Response[str]:
+    def signal_and_wait(workflow_id: str, status: str) -> Response:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
         timeout_ms, strategy = request.number("timeoutMillis", 5000), return_strategy()  # what can be refused comes before the signal
@@ -144,13 +143,13 @@ def _add_updates(app: Resolver, ports: Ports) -> None:
         return json_response(shown) if shown else empty_response()
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>", "POST")
-    def update_by_ref(workflow_id: str, ref: str, status: str) -> Response[str]:
+    def update_by_ref(workflow_id: str, ref: str, status: str) -> Response:
         task_id = operate.update_by_ref(ports, ExecutionId(current().namespace, workflow_id), ref, _report(status))
         note(task_id=task_id or "")
         return text_response(task_id) if task_id else empty_response()
 
     @app.route("/api/tasks/<workflow_id>/<ref>/<status>/sync", "POST")
-    def update_by_ref_and_show(workflow_id: str, ref: str, status: str) -> Response[str]:
+    def update_by_ref_and_show(workflow_id: str, ref: str, status: str) -> Response:
         execution = ExecutionId(current().namespace, workflow_id)
         if operate.update_by_ref(ports, execution, ref, _report(status)) is None:
             raise TaskNotFound(f"Found no running task {ref} of workflow {workflow_id} to update", workflow_id=workflow_id)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine.ports import Ports
 from batuta_server.api.definitions import naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, json_response, note
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 from batuta_server.api.schema import WorkflowTestBody, read_body
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow/test", "POST")
-    def test_workflow() -> Response[str]:
+    def test_workflow() -> Response:
         from batuta_core.simulator.mocked import play
 
         request = current()

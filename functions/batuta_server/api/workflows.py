@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-
 from batuta_core.engine import operate, query, search, synchronous
 from batuta_core.engine.ports import Ports, SummaryQuery
 from batuta_core.engine.start import StartRequest, start
@@ -19,6 +17,7 @@ from batuta_server.api.definitions import naming_all_workflow_faults
 from batuta_server.api.javascript import syntax_error
 from batuta_server.api.request import current, empty_response, json_response, note, return_strategy, text_response, version_of
 from batuta_server.api.resolver import Resolver
+from batuta_server.api.response import Response
 from batuta_server.api.schema import StartWorkflowBody, read_body
 
 _CORRELATED_MAX = 100  # each is a search of its own
@@ -27,13 +26,13 @@ _WAIT_DEFAULT_S = 10  # Conductor's waitForSeconds
 
 def add_routes(app: Resolver, ports: Ports) -> None:
     @app.route("/api/workflow", "POST")
-    def start_workflow() -> Response[str]:
+    def start_workflow() -> Response:
         request = current()
         body = read_body(StartWorkflowBody, request.json())
         return text_response(_start(ports, body.to_request(request.namespace)))
 
     @app.route("/api/workflow/execute/<name>/<version>", "POST")
-    def execute_workflow(name: str, version: str) -> Response[str]:
+    def execute_workflow(name: str, version: str) -> Response:
         number = version_of(version, ", 0 for the latest")
         request = current()
         wait_s = request.number("waitForSeconds", 0) or _WAIT_DEFAULT_S  # whatever can be refused comes before the start
@@ -47,7 +46,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response(shown) if shown else empty_response()
 
     @app.route("/api/workflow/running/<name>", "GET")
-    def list_running(name: str) -> Response[str]:
+    def list_running(name: str) -> Response:
         request = current()
         found = []
         for status in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED):
@@ -56,16 +55,16 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response([summary.execution.workflow_id for summary in found])
 
     @app.route("/api/workflow/decide/<workflow_id>", "PUT")
-    def decide(workflow_id: str) -> Response[str]:
+    def decide(workflow_id: str) -> Response:
         operate.look(ports, ExecutionId(current().namespace, workflow_id))  # decisions need no push: this is for deadlines alone
         return empty_response()
 
     @app.route("/api/workflow/<name>/correlated/<correlation_id>", "GET")
-    def list_correlated(name: str, correlation_id: str) -> Response[str]:
+    def list_correlated(name: str, correlation_id: str) -> Response:
         return json_response(_correlated(ports, name, correlation_id))
 
     @app.route("/api/workflow/<name>/correlated", "POST")
-    def list_correlated_of_each(name: str) -> Response[str]:
+    def list_correlated_of_each(name: str) -> Response:
         wanted = current().json()
         if not isinstance(wanted, list) or not all(isinstance(item, str) for item in wanted):
             raise InvalidInput("The body is a list of correlation ids.")
@@ -74,7 +73,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response({item: _correlated(ports, name, item) for item in dict.fromkeys(wanted)})
 
     @app.route("/api/workflow/<workflow_id>/tasks", "GET")
-    def list_tasks(workflow_id: str) -> Response[str]:
+    def list_tasks(workflow_id: str) -> Response:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
         start_at, count = request.number("start", 0), request.number("count", 15)
@@ -84,20 +83,20 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return json_response(query.task_page(ports, execution, start_at, count, request.texts("status"), is_external=is_external))
 
     @app.route("/api/workflow/<workflow_id>/status", "GET")
-    def get_status(workflow_id: str) -> Response[str]:
+    def get_status(workflow_id: str) -> Response:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
         has_output, has_variables = request.flag("includeOutput"), request.flag("includeVariables")
         return json_response(query.status_json(ports, execution, has_output=has_output, has_variables=has_variables))
 
     @app.route("/api/workflow/<workflow_id>/remove", "DELETE")
-    def remove_workflow(workflow_id: str) -> Response[str]:
+    def remove_workflow(workflow_id: str) -> Response:
         request = current()
         operate.remove(ports, ExecutionId(request.namespace, workflow_id), is_archived=request.flag("archiveWorkflow", default=True))
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>/terminate-remove", "DELETE")
-    def terminate_and_remove(workflow_id: str) -> Response[str]:
+    def terminate_and_remove(workflow_id: str) -> Response:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
         operate.terminate(ports, execution, request.text("reason") or None)
@@ -105,7 +104,7 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>", "DELETE")
-    def terminate_workflow(workflow_id: str) -> Response[str]:
+    def terminate_workflow(workflow_id: str) -> Response:
         request = current()
         execution = ExecutionId(request.namespace, workflow_id)
         is_wanted = request.flag("triggerFailureWorkflow")
@@ -113,14 +112,14 @@ def add_routes(app: Resolver, ports: Ports) -> None:
         return empty_response()
 
     @app.route("/api/workflow/<workflow_id>", "GET")
-    def get_workflow(workflow_id: str) -> Response[str]:
+    def get_workflow(workflow_id: str) -> Response:
         request = current()
         execution, has_tasks = ExecutionId(request.namespace, workflow_id), request.flag("includeTasks", default=True)
         is_external = request.flag("externalPayloads")
         return json_response(query.workflow_json(ports, execution, has_tasks=has_tasks, is_external=is_external))
 
     @app.route("/api/workflow/<name>", "POST")
-    def start_by_name(name: str) -> Response[str]:
+    def start_by_name(name: str) -> Response:
         request = current()
         given = request.json()
         if not isinstance(given, dict):

@@ -34,8 +34,8 @@ class _Entry(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """``tries_max`` 0: for as long as the process lives. A batch holds at most ten entries and 256 KB. While ``expects_more`` says no,
-    nothing is worth waiting for and an entry goes at once."""
+    """``linger_s``: how long an entry waits for others to share its request. ``tries_max`` 0: for as long as the process lives. A batch
+    holds at most ten entries and 256 KB. While ``expects_more`` says no, nothing is worth waiting for and an entry goes at once."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Batcher(Generic[T]):
         send: Callable[[Sequence[T]], Awaitable[Sequence[Failure]]],
         timing: Timing,
         *,
+        linger_s: float,
         size_of: Callable[[T], int] = lambda _item: 0,
         tries_max: int = 0,
         expects_more: Callable[[], bool] = lambda: True,
@@ -50,6 +51,7 @@ class Batcher(Generic[T]):
         self._what = what
         self._send = send
         self._timing = timing
+        self._linger_s = linger_s
         self._size_of = size_of
         self._tries_max = tries_max
         self._expects_more = expects_more
@@ -66,7 +68,7 @@ class Batcher(Generic[T]):
         if is_full or not self._expects_more():
             self._flush()
         elif self._timer is None:
-            self._timer = loop.call_later(self._timing.linger_s, self._flush)
+            self._timer = loop.call_later(self._linger_s, self._flush)
         await entry.done
 
     def _flush(self) -> None:

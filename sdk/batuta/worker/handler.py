@@ -168,6 +168,11 @@ class TaskHandler:
 
     async def _outcome(self, held: Held, received: Received) -> Outcome | None:
         """What to report; None: nothing."""
+        if held.abandoned.done():
+            return None
+        ready = self._parts.inputs.at_hand(held.message, received)
+        if ready is not None:  # nearly always; then the function begins before the next poll takes the CPU
+            return await self._result(held, ready.input)
         work = asyncio.ensure_future(self._parts.inputs.of(held.message, received))
         await _either(work, held.abandoned)
         if not work.done():

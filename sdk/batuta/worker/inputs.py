@@ -47,12 +47,17 @@ class Inputs:
         self._ask_once = ask_once
         self._timing = timing
 
+    def at_hand(self, message: TaskMessage, received: Received) -> Ready | None:
+        """None: somebody must be asked for it, or whether it is still wanted."""
+        is_stale = received.sent_ms and time.time() * 1000 - received.sent_ms > self._timing.stale_after_s * 1000
+        must_ask = isinstance(message.input, PayloadRef) or (is_stale and self._ask_once is not None)
+        return None if must_ask else Ready(message.input)
+
     async def of(self, message: TaskMessage, received: Received) -> Ready | Needless | Outcome:
-        """An Outcome is the failure to be reported in the function's place."""
+        """Of a message whose input is not at hand. An Outcome is the failure to be reported in the function's place."""
         if isinstance(message.input, PayloadRef):
             return await self._by_reference(message, message.input)
-        is_stale = received.sent_ms and time.time() * 1000 - received.sent_ms > self._timing.stale_after_s * 1000
-        if is_stale and self._ask_once is not None and await self._is_over(message, self._ask_once):
+        if self._ask_once is not None and await self._is_over(message, self._ask_once):
             return Needless()
         return Ready(message.input)
 

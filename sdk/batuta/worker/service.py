@@ -138,7 +138,9 @@ class Service:
         plan, timing = self._plan, self._plan.timing
         ask = self._ask if plan.transport is not None else None
         runner = Runner(DaemonPool("batuta-task", plan.max_in_progress), plan.application)
-        results = Batcher("results", self._send, timing, size_of=_size_of, expects_more=lambda: handler.has_running)
+        results = Batcher(
+            "results", self._send, timing, linger_s=timing.linger_s, size_of=_size_of, expects_more=lambda: handler.has_running
+        )
         reporter = Reporter(results, timing, plan.worker_id, ask)
         handler = TaskHandler(
             Parts(
@@ -231,7 +233,8 @@ class Service:
             def delete(receipts: Sequence[str]) -> Awaitable[Sequence[Failure]]:
                 return self._in(self._io, self._plan.queues.delete, queue, receipts)
 
-            self._deleters[queue] = Batcher("deletions", delete, self._plan.timing, tries_max=_DELETE_TRIES_MAX)
+            timing = self._plan.timing
+            self._deleters[queue] = Batcher("deletions", delete, timing, linger_s=timing.delete_linger_s, tries_max=_DELETE_TRIES_MAX)
         return self._deleters[queue]
 
 

@@ -37,6 +37,9 @@ class Timing:
 
     timeout_grace_s: float = 5.0  # after a time-out the server's own timer, which knows the policy, gets this long to be first
     linger_s: float = 0.005  # how long a result waits for others to share its request
+    # A message whose result is acknowledged: nobody waits for its deletion, and a chain of short tasks shares its requests so. Should the
+    # process be killed meanwhile, the message comes again, as it does after any kill between result and deletion.
+    delete_linger_s: float = 0.1
     send_retry_first_s: float = 0.2
     send_retry_max_s: float = 30.0
 

@@ -16,9 +16,8 @@ from types import ModuleType
 from tests.simulation.mutants import again, around, decider, engine, events, families, limits, segments
 from tests.simulation.mutants.mutant import Mutant
 
-ALL = {
-    name: mutant for part in (decider, engine, families, again, limits, events, around, segments) for name, mutant in part.MUTANTS.items()
-}
+_PARTS = (decider, engine, families, again, segments, limits, events, around)
+ALL = {name: mutant for part in _PARTS for name, mutant in part.MUTANTS.items()}
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

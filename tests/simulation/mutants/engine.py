@@ -318,3 +318,17 @@ add(
     "return root == UPLOADS and _NAME.fullmatch(name) is not None",
     "a tenant starts an execution with what another one uploaded",
 )
+add(
+    "poll-deletes-before-it-commits",
+    "batuta_core.engine.poll",
+    """    try:
+        newest = operate.operate_together(ports, execution, make)
+    except WorkflowNotFound:
+""",
+    """    ports.queues.delete(queue, receipts)
+    try:
+        newest = operate.operate_together(ports, execution, make)
+    except WorkflowNotFound:
+""",
+    "tasks of a poll that dies, or finds the journal throttled, are on no queue and held by nobody",
+)

@@ -37,6 +37,7 @@ FAST = Timing(
     words_every_s=0.02,
     timeout_grace_s=0.02,
     linger_s=0.001,
+    delete_linger_s=0.001,
     send_retry_first_s=0.005,
     send_retry_max_s=0.02,
     flush_s=0.5,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from batuta_core.decider.expression.path_parser import MAX_PATH_CHARS, compile_p
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.scope import NO_NEEDS, Need, Scope, read_document, read_need
 from batuta_core.decider.expression.text import java_text
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.payload import Assembled, PayloadPart, holes_of, too_large
 
 _TASK_ID = "CPEWF_TASK_ID"

@@ -18,12 +18,13 @@ them as Operands only, so the modules do not go round in a circle: reading, func
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import takewhile
 from typing import Any
 
 from batuta_core.decider.expression.reading import Budget, NotFound, ReadFailure, Reading
 from batuta_core.decider.expression.steps import Call, Key, PathStep
+from batuta_core.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from batuta_core.model.error import PayloadTooLarge
+from batuta_core.model.frozen import dataclass
 
 BUDGET = 1_000_000  # half a second at most (2-core VM, 2026-11); a deep scan of 5 MB of JSON visits some 500,000 nodes
 

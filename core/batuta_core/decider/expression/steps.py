@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from batuta_core.decider.expression.functions import FUNCTIONS
 from batuta_core.decider.expression.reading import Condition, NoMatch, Operand, Reading
+from batuta_core.model.frozen import dataclass
 
 
 class PathStep:

@@ -15,12 +15,12 @@ nodes is here and asks ``lookup`` again when a value becomes part of a path; ``t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from batuta_core.decider.expression.lookup import NULL, TemplateNode, compile_lookup
 from batuta_core.decider.expression.reading import Budget
 from batuta_core.decider.expression.scope import Need, Scope
+from batuta_core.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from batuta_core.decider.expression.cursor import InvalidPath
 from batuta_core.decider.expression.path_parser import compile_path
+from batuta_core.model.frozen import dataclass
 
 _REGISTRATION_SPLIT = re.compile(r"(?=(?<!\$)\$\{)|(?<=\})")
 # Conductor also lets pass the variables of its own process. We have none, but a definition with ${HOME} was

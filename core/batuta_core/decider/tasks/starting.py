@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome
@@ -12,6 +12,7 @@ from batuta_core.decider.known import DefinitionName, FoundDefinition, InlineDef
 from batuta_core.decider.tasks.task_type import TaskType
 from batuta_core.model.command import StartChild
 from batuta_core.model.execution import TaskStatus
+from batuta_core.model.frozen import dataclass
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import OpenTask
 

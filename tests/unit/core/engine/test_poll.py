@@ -13,9 +13,12 @@ from batuta_core.engine.dead_letters import drain_tasks
 from batuta_core.engine.operate import TaskReport
 from batuta_core.engine.poll import poll
 from batuta_core.engine.ports import MAX_RECEIVES, TASK_VISIBILITY_S, Incoming, Outgoing
-from batuta_core.model.event import TaskStarted
+from batuta_core.model.error import RecordTooLarge
+from batuta_core.model.event import TaskStarted, WorkflowTerminated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA, InboxMessage
+from batuta_core.model.names import ExecutionId
+from batuta_core.model.record import Record
 
 
 @pytest.fixture
@@ -190,3 +193,88 @@ def test_a_poll_hands_out_no_more_than_an_answer_holds(server: Server) -> None:
     assert 20 < len(found) < 40
     assert sum(len(json.dumps(task)) for task in found) < 6_000_000
     assert len(polled(server, count=40)) == 40 - len(found)
+
+
+def forked(server: Server, width: int = 5) -> ExecutionId:
+    branches = [[simple(f"b{number}", name="a")] for number in range(width)]
+    join = {"name": "join", "taskReferenceName": "join", "type": "JOIN", "joinOn": [f"b{number}" for number in range(width)]}
+    server.register({"name": "fork", "taskReferenceName": "fork", "type": "FORK_JOIN", "forkTasks": branches}, join, name="forked")
+    return server.start("forked")
+
+
+def test_the_tasks_of_one_execution_are_taken_in_one_record(server: Server) -> None:
+    execution, other = forked(server), server.start()
+    before = server.newest(execution).seq
+    found = polled(server, count=10)
+    assert sorted(task["referenceTaskName"] for task in found) == ["a", "b0", "b1", "b2", "b3", "b4"]
+    assert {task["status"] for task in found} == {"IN_PROGRESS"}
+    assert server.newest(execution).seq == before + 1
+    assert server.world.queues.size(server.queue("a")).total == 0
+    for task in found:
+        report(server, task)
+    assert server.status(execution) == server.status(other) == "COMPLETED"
+
+
+def test_a_message_that_is_given_out_twice_at_once_is_one_task(server: Server) -> None:
+    forked(server)
+    message = server.taken("a")
+    for _ in range(2):
+        server.world.queues.send(server.queue("a"), [Outgoing(message.to_text())])
+    found = polled(server, count=10)
+    assert sorted(task["referenceTaskName"] for task in found) == ["b0", "b1", "b2", "b3", "b4"]
+    assert {task["pollCount"] for task in found} == {1}
+    assert server.world.queues.size(server.queue("a")).total == 0
+
+
+def test_of_several_messages_only_those_with_something_to_run_are_handed_out(server: Server) -> None:
+    execution = forked(server)
+    ended, *others = (server.taken("a") for _ in range(5))
+    server.report(ended)
+    for message in (ended, *others):
+        server.world.queues.send(server.queue("a"), [Outgoing(message.to_text())])
+    assert {task["taskId"] for task in polled(server, count=10)} == {message.task_id for message in others}
+    assert server.world.queues.size(server.queue("a")).total == 0
+    assert all(server.newest(execution).head.open[message.ref].is_leased for message in others)
+
+
+def test_tasks_that_do_not_fit_into_one_record_are_taken_one_by_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = forked(server)
+    together = operate.operate_together
+
+    def narrow(ports: Any, execution: ExecutionId, make: operate.MakeEvents) -> Record:
+        if len(make(server.newest(execution))) > 1:
+            raise RecordTooLarge("too large")
+        return together(ports, execution, make)
+
+    monkeypatch.setattr(operate, "operate_together", narrow)
+    before = server.newest(execution).seq
+    assert len(polled(server, count=10)) == 5
+    assert server.newest(execution).seq == before + 5
+
+
+def test_a_batch_too_large_for_a_record_ends_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = forked(server)
+
+    def refuse(*_args: Any) -> Any:
+        raise RecordTooLarge("too large")
+
+    monkeypatch.setattr(operate, "spill", refuse)
+    with pytest.raises(RecordTooLarge):
+        operate.operate_together(server.ports, execution, lambda _newest: [WorkflowTerminated(op="x"), WorkflowTerminated(op="y")])
+    assert server.status(execution) == "RUNNING"
+
+
+def test_an_execution_that_cannot_be_decided_holds_up_no_other(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine, broken = server.start(), forked(server)
+    together = operate.operate_together
+
+    def failing(ports: Any, execution: ExecutionId, make: operate.MakeEvents) -> Record:
+        if execution == broken:
+            raise RuntimeError("a bug")
+        return together(ports, execution, make)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operate, "operate_together", failing)
+        assert [task["workflowInstanceId"] for task in polled(server, count=10)] == [fine.workflow_id]
+    assert "task_not_taken" in server.log.events
+    assert len(polled(server, count=10)) == 5  # at once

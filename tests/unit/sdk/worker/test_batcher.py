@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +38,7 @@ def put_all(queue: Queue, items: Sequence[Any], **options: Any) -> list[Any]:
     """What each ``put`` came to."""
 
     async def main() -> list[Any]:
-        batcher: Batcher[Any] = Batcher("things", queue.send, options.pop("timing", FAST), **options)
+        batcher: Batcher[Any] = Batcher("things", queue.send, FAST, **{"linger_s": FAST.linger_s, **options})
         return await asyncio.gather(*(batcher.put(item) for item in items), return_exceptions=True)
 
     return asyncio.run(main())
@@ -61,21 +60,21 @@ def test_a_batch_holds_ten_at_most() -> None:
 def test_a_full_batch_does_not_wait_for_the_linger() -> None:
     queue = Queue()
     began = time.monotonic()
-    put_all(queue, range(10), timing=replace(FAST, linger_s=5.0))
+    put_all(queue, range(10), linger_s=5.0)
     assert time.monotonic() - began < 1
 
 
 def test_a_lone_item_waits_only_for_the_linger() -> None:
     queue = Queue()
     began = time.monotonic()
-    put_all(queue, [1], timing=replace(FAST, linger_s=0.02))
+    put_all(queue, [1], linger_s=0.02)
     assert 0.015 < time.monotonic() - began < 1
 
 
 def test_an_item_that_nothing_can_join_does_not_wait_for_the_linger() -> None:
     queue = Queue()
     began = time.monotonic()
-    put_all(queue, [1], timing=replace(FAST, linger_s=5.0), expects_more=lambda: False)
+    put_all(queue, [1], linger_s=5.0, expects_more=lambda: False)
     assert time.monotonic() - began < 1
 
 
@@ -155,7 +154,7 @@ def test_an_entry_that_no_request_survives_ends_up_alone() -> None:
             return ()
 
         queue = Queue(trouble)
-        batcher: Batcher[int] = Batcher("things", queue.send, FAST)
+        batcher: Batcher[int] = Batcher("things", queue.send, FAST, linger_s=FAST.linger_s)
         poison = asyncio.ensure_future(batcher.put(3))
         await asyncio.wait_for(asyncio.gather(*(batcher.put(item) for item in (0, 1, 2, 4, 5, 6))), 5)
         assert not poison.done()
@@ -175,7 +174,7 @@ def test_tries_may_be_limited() -> None:
 def test_whoever_stops_waiting_disturbs_nobody() -> None:
     async def main() -> None:
         queue = Queue()
-        batcher: Batcher[int] = Batcher("things", queue.send, FAST)
+        batcher: Batcher[int] = Batcher("things", queue.send, FAST, linger_s=FAST.linger_s)
         first = asyncio.ensure_future(batcher.put(1))
         await asyncio.sleep(0)
         first.cancel()

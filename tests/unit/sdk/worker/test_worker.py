@@ -73,7 +73,7 @@ def test_a_message_is_deleted_only_after_its_result_is_acknowledged(queues: Memo
 def test_many_results_share_requests(queues: MemoryQueues) -> None:
     for number in range(50):
         queues.put("add", {"a": number})
-    with working(add, queues=queues, timing=replace(FAST, linger_s=0.02)):
+    with working(add, queues=queues, timing=replace(FAST, linger_s=0.02, delete_linger_s=0.02)):
         until(lambda: queues.left() == 0)
     assert len(queues.results()) == 50
     assert queues.count("send") <= 15
@@ -84,6 +84,22 @@ def test_the_result_of_a_lone_task_goes_at_once(queues: MemoryQueues) -> None:
     queues.put("add", {"a": 1})
     with working(add, queues=queues, timing=replace(FAST, linger_s=2 * PATIENCE_S)):
         until(lambda: len(queues.results()) == 1)
+
+
+def test_deletions_of_tasks_one_after_the_other_share_a_request(queues: MemoryQueues) -> None:
+    with working(add, queues=queues, timing=replace(FAST, delete_linger_s=2 * PATIENCE_S)):
+        for number in range(10):
+            queues.put("add", {"a": number})
+            until(lambda number=number: len(queues.results()) == number + 1)
+        until(lambda: queues.left() == 0)
+    assert queues.count("delete") == 1
+
+
+def test_a_worker_ends_after_the_deletions_that_linger(queues: MemoryQueues) -> None:
+    with working(add, queues=queues, timing=replace(FAST, delete_linger_s=0.2)):
+        queues.put("add", {"a": 1})
+        until(lambda: len(queues.results()) == 1)
+    assert queues.left() == 0
 
 
 def test_a_result_that_cannot_be_encoded_hurts_nobody_beside_it(queues: MemoryQueues) -> None:
