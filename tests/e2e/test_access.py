@@ -17,7 +17,7 @@ from batuta_core.engine.ports import TASK_VISIBILITY_S
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage, TaskMessage
-from batuta_core.model.names import resource_name, task_queue_name
+from batuta_core.model.names import priority_queue_name, resource_name, task_queue_name
 from batuta_server.local.emulator import REGION
 from tests.e2e.cloud import CloudFailed, Deployment, check_loopback
 from tests.e2e.conftest import ONE_TYPE, Keys
@@ -109,6 +109,10 @@ def test_the_policy_of_one_task_type_reaches_no_other_queue(stage: Deployment, k
     sqs = stage.cloud.client("sqs", stage.cloud.key_with(stage.outputs["WorkerPolicy1"]))
     queues = {name: queue_url(stage, task_queue_name(stage.stage, "default", name)) for name in (ONE_TYPE, "another_type")}
     assert "Messages" not in sqs.receive_message(QueueUrl=queues[ONE_TYPE], WaitTimeSeconds=0)
+    with pytest.raises(ClientError, match="NonExistentQueue"):  # that it is not there is what it may know: nothing urgent came yet
+        sqs.get_queue_url(QueueName=priority_queue_name(task_queue_name(stage.stage, "default", ONE_TYPE)))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sqs.get_queue_url(QueueName=priority_queue_name(task_queue_name(stage.stage, "default", "another_type")))
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.receive_message(QueueUrl=queues["another_type"], WaitTimeSeconds=0)
 

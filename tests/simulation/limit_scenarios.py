@@ -22,7 +22,7 @@ from tests.simulation.workload import Workload
 TYPE = "shared"
 
 
-class _Crowd:
+class Crowd:
     """Executions of one task each, all of one type with ``limits``. ``order`` is in what order they were taken."""
 
     def __init__(self, *, has_second: bool = False, **limits: int) -> None:
@@ -65,7 +65,7 @@ class _Crowd:
 
 def ten_workers_keep_a_rate() -> None:
     """Three in ten seconds, and thirty tasks: the last one starts ninety seconds after the first, and no minute later."""
-    crowd = _Crowd(rateLimitPerFrequency=3, rateLimitFrequencyInSeconds=10)
+    crowd = Crowd(rateLimitPerFrequency=3, rateLimitFrequencyInSeconds=10)
     crowd.work(10)
     for number in range(30):
         crowd.start(number)
@@ -78,7 +78,7 @@ def ten_workers_keep_a_rate() -> None:
 
 def ten_workers_that_die_keep_a_rate() -> None:
     """Whatever they begin counts, also what another one died over, or gave back."""
-    crowd = _Crowd(rateLimitPerFrequency=2, rateLimitFrequencyInSeconds=60, retryCount=5)
+    crowd = Crowd(rateLimitPerFrequency=2, rateLimitFrequencyInSeconds=60, retryCount=5)
     random = Random(7)
     crowd.work(
         10, fate=lambda _number: random.choice((Outcome(), Outcome(), Outcome(is_lost=True, is_slow=True), Outcome(is_handed_back=True)))
@@ -94,7 +94,7 @@ def ten_workers_that_die_keep_a_rate() -> None:
 
 
 def a_freed_permit_is_taken_at_once() -> None:
-    crowd = _Crowd(concurrentExecLimit=2)
+    crowd = Crowd(concurrentExecLimit=2)
     crowd.work(10)
     for number in range(20):
         crowd.start(number)
@@ -106,7 +106,7 @@ def a_freed_permit_is_taken_at_once() -> None:
 
 def a_permit_comes_back_when_its_decider_dies() -> None:
     """After the record that ends the attempt, before it says so. The task of a second execution waits for the permit."""
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work()
     DiesAfterRecord(crowd.world, crowd.watcher, lambda record: bool(record.head.returned))
     for number in range(2):
@@ -117,7 +117,7 @@ def a_permit_comes_back_when_its_decider_dies() -> None:
 
 def a_permit_comes_back_though_another_record_is_written_first() -> None:
     """By a user, before the message of the decider that died comes again."""
-    crowd = _Crowd(has_second=True, concurrentExecLimit=1)
+    crowd = Crowd(has_second=True, concurrentExecLimit=1)
     crowd.work()
     DiesAfterRecord(crowd.world, crowd.watcher, lambda record: bool(record.head.returned))
     first = crowd.start(0)
@@ -147,7 +147,7 @@ class _DiesAfter:
 
 
 def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     first, _second = crowd.start(0), crowd.start(1)
     crowd.world.run(limit_ms=1000)
     crowd.world.faults = _DiesAfter("journal.append")
@@ -165,7 +165,7 @@ def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
 
 
 def a_user_who_dies_over_new_limits_keeps_nobody_waiting() -> None:
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
     for number in range(2):
         crowd.start(number)
@@ -179,7 +179,7 @@ def a_user_who_dies_over_new_limits_keeps_nobody_waiting() -> None:
 def an_admitter_that_dies_is_made_up_for() -> None:
     """At each of the calls after it gave a permit."""
     for nth in range(1, 6):
-        crowd = _Crowd(concurrentExecLimit=1)
+        crowd = Crowd(concurrentExecLimit=1)
         crowd.work()
         crowd.world.faults = _DiesAfterWrite(nth)
         for number in range(2):
@@ -203,7 +203,7 @@ class _DiesAfterWrite:
 
 def a_raised_limit_lets_in_at_once() -> None:
     """Although no permit comes back: whoever holds the only one has died over it. Before the limit is raised nobody else starts."""
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
     for number in range(4):
         crowd.start(number)
@@ -215,7 +215,7 @@ def a_raised_limit_lets_in_at_once() -> None:
 
 
 def a_limit_that_is_taken_away_holds_nobody() -> None:
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=3600)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=3600)
     crowd.work()
     for number in range(60):  # more than one turn lets in
         crowd.start(number)
@@ -230,7 +230,7 @@ def a_limit_that_is_taken_away_holds_nobody() -> None:
 
 def higher_priority_goes_first_and_the_lowest_is_not_starved() -> None:
     """Each point is worth a minute of waiting: 99 goes before what came less than 99 minutes earlier."""
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=7200)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=7200)
     crowd.start(0)
     crowd.work()
     crowd.world.run(limit_ms=1000)
@@ -246,7 +246,7 @@ def higher_priority_goes_first_and_the_lowest_is_not_starved() -> None:
 
 
 def what_ends_while_it_waits_takes_no_permit() -> None:
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=600)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=600)
     crowd.work()
     executions = [crowd.start(number) for number in range(5)]
     crowd.world.run(limit_ms=1000)
@@ -258,7 +258,7 @@ def what_ends_while_it_waits_takes_no_permit() -> None:
     crowd.require_all_ended()
 
 
-def _terminate(crowd: _Crowd, execution: ExecutionId) -> None:
+def _terminate(crowd: Crowd, execution: ExecutionId) -> None:
     operate.terminate(crowd.world.ports, execution, "by the user")
 
 

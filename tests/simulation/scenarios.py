@@ -28,6 +28,7 @@ from tests.simulation import (
     limit_scenarios,
     operation_scenarios,
     payload_scenarios,
+    priority_scenarios,
     revival_scenarios,
     system_tasks,
 )
@@ -396,6 +397,7 @@ QUICK: list[Scenario] = [
     *end_scenarios.SCENARIOS,
     *operation_scenarios.SCENARIOS,
     *limit_scenarios.SCENARIOS,
+    *priority_scenarios.SCENARIOS,
     *family_scenarios.SCENARIOS,
     *revival_scenarios.SCENARIOS,
     *again_scenarios.SCENARIOS,

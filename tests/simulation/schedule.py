@@ -58,6 +58,7 @@ class Plan:
     failure_name: str = ""
     new_limits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # task definitions registered anew, and when
     children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
+    priorities: dict[str, int] = field(default_factory=dict)  # of workloads, by name
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Run:
     world: World
     watcher: invariants.Watcher
     has_new_limits: bool = False
+    priorities: Mapping[str, int] = field(default_factory=dict)
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
@@ -93,11 +95,17 @@ def draw_plan(random: Random) -> Plan:
     )
 
 
+def _draw_priorities(random: Random, plan: Plan) -> None:
+    if random.random() < 0.3:
+        plan.priorities = {workload.name: random.choice((0, 1, 99)) for workload in plan.workloads}
+
+
 def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None, runs: list[Run] | None = None) -> Run:
     """Raises Violation, or whatever else went wrong. ``runs`` gets the run before it begins, to be looked at when it fails."""
     random = Random(seed)
     plan = draw_plan(random)
     draw_limits(Random(seed + 2), plan)
+    _draw_priorities(Random(seed + 3), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
@@ -126,7 +134,7 @@ def run_plan(
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
-    run = Run(world, watcher, has_new_limits=bool(plan.new_limits))
+    run = Run(world, watcher, has_new_limits=bool(plan.new_limits), priorities=plan.priorities)
     limits = LimitWatcher(world, watcher)
     for workload in (*plan.children, *plan.workloads):
         for definition in workload.task_definitions:
@@ -347,6 +355,7 @@ def _start(run: Run, workload: Workload) -> None:
         input=workload.input,
         idempotency_key=workload.name,
         idempotency_strategy=IdempotencyStrategy.RETURN_EXISTING,
+        priority=run.priorities.get(workload.name, 0),
     )
     workflow_id = start(request, world.ports, no_javascript)
     run.executions[workload.name] = ExecutionId(NAMESPACE, workflow_id)

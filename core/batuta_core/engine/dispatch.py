@@ -7,13 +7,13 @@ The summary comes last: where an API call's guard watches over the record, the s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import child, timers, to_gates
+from batuta_core.engine import child, priority, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
@@ -152,14 +152,34 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
         try:
-            ports.queues.send(queue, [outgoing for _task, outgoing in messages])
+            _send(ports, execution, newest, queue, nodes, messages)
         except QueueMissing as error:
             missing = [task for task, _outgoing in messages]
             if nodes[missing[0].ref].type.system_queue:
                 _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
             else:  # nobody knew the type when the definition was registered, or its queue was deleted since
-                wanted = [WantedQueue(nodes[task.ref].queue, task.domain, task.place, task.sends) for task in missing]
-                timers.want_queues(ports, execution, newest.seq, wanted)
+                timers.want_queues(ports, execution, newest.seq, [_wanted(nodes[task.ref], task) for task in missing])
+
+
+def _send(
+    ports: Ports,
+    execution: ExecutionId,
+    newest: Record,
+    queue: str,
+    nodes: Mapping[str, Node],
+    messages: Sequence[tuple[OpenTask, Outgoing]],
+) -> None:
+    """By the execution's priority. Raises QueueMissing."""
+    first, node = messages[0][0], nodes[messages[0][0].ref]
+    outgoing = [outgoing for _task, outgoing in messages]
+    if newest.head.about.priority > 0 and not node.type.system_queue:
+        priority.send(ports, execution, newest.seq, queue, _wanted(node, first), outgoing)
+    else:
+        ports.queues.send(queue, outgoing)
+
+
+def _wanted(node: Node, task: OpenTask) -> WantedQueue:
+    return WantedQueue(node.queue, task.domain, task.place, task.sends)
 
 
 def _fitting(ports: Ports, message: TaskMessage) -> str:

@@ -88,6 +88,7 @@ class Cache:
         self.is_cursor_begun = False  # of the far timers
         self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
         self.returned: LruCache[tuple[ExecutionId, int], bool] = LruCache(1000)  # records whose permits this process has returned
+        self.priority_queues: LruCache[str, int] = LruCache(10_000)  # by name: when it is to be looked for again; 0: it is there
 
 
 class JournalGap(RuntimeError):

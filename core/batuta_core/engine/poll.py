@@ -11,21 +11,22 @@ finish the task and delete it. So a timer that the poll arms has a guard, as wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
-from batuta_core.engine import operate, timers, wire
+from batuta_core.engine import operate, priority, timers, wire
 from batuta_core.engine.fetch import graph_of, open_nodes, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.engine.resolver import Resolver
-from batuta_core.model.error import BatutaError, NewerSchema, WorkflowNotFound
+from batuta_core.model.error import BatutaError, NewerSchema, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
 from batuta_core.model.ids import short_hash
 from batuta_core.model.message import InboxMessage, NotOurs, TaskEnvelope, TaskMessage
-from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.names import ExecutionId, is_priority_queue, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.record import OpenTask, Record
 
@@ -46,23 +47,28 @@ def poll(
     while len(taken) < count:
         left_ms = 0 if taken else max(end_ms - ports.clock.now_ms(), 0)
         try:
-            received = ports.queues.receive(queue, min(count - len(taken), SQS_BATCH_MAX), min(round(left_ms / 1000), SQS_WAIT_MAX_S))
+            wait_s = min(round(left_ms / 1000), SQS_WAIT_MAX_S)
+            received = priority.receive(ports, queue, min(count - len(taken), SQS_BATCH_MAX), wait_s)
         except QueueMissing:
             return taken
+        except Unavailable:
+            if not taken:
+                raise
+            return taken  # these are committed as this worker's
         before = len(taken)
-        for place, message in enumerate(received):
+        for place, (source, message) in enumerate(received):
             room -= _input_bytes(message)
             if room < 0 and taken:  # the answer would be too large to be sent, and what is taken must be handed out
-                ports.queues.release(queue, [other.receipt for other in received[place:]])
+                _release(ports, received[place:])
                 return taken
             try:
-                task = _take(ports, queue, message, worker_id)
+                task = _take(ports, source, message, worker_id)
             except Exception as error:
                 if not taken:
                     raise
-                ports.log.failed("task_not_taken", error, queue=queue, message_id=message.message_id)
-                ports.queues.release(queue, [other.receipt for other in received[place:]])
-                return taken  # these are committed as this worker's; the others come again
+                ports.log.failed("task_not_taken", error, queue=source, message_id=message.message_id)
+                _release(ports, received[place:])
+                return taken  # these are this worker's; the others come again
             if task is not None:
                 taken.append(task)
         is_over = ports.clock.now_ms() >= end_ms
@@ -71,6 +77,11 @@ def poll(
         if is_over and len(taken) == before:  # a backlog of what has ended since: the next poll goes on with it
             break
     return taken
+
+
+def _release(ports: Ports, received: Sequence[tuple[str, Incoming]]) -> None:
+    for queue in dict.fromkeys(queue for queue, _message in received):
+        ports.queues.release(queue, [message.receipt for source, message in received if source == queue])
 
 
 def _input_bytes(received: Incoming) -> int:
@@ -93,6 +104,8 @@ def _take(ports: Ports, queue: str, received: Incoming, worker_id: str) -> dict[
         ports.log.warning("message_not_ours", queue=queue, message_id=received.message_id, error=str(error))
         ports.queues.delete(queue, [received.receipt])
         return None
+    if message.priority and not is_priority_queue(queue):
+        priority.note(ports, queue)
     op = ports.ids.op()
     held: list[OpenTask] = []
 

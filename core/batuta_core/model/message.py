@@ -202,12 +202,14 @@ class TaskMessage:
 
 
 class WantedQueue(NamedTuple):
-    """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet."""
+    """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet. ``is_priority``: it was sent, and those
+    that come after it shall find a priority queue."""
 
     task_type: str
     domain: str
     place: TaskPlace
     send: int
+    is_priority: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +273,8 @@ class TimerMessage:
             out["due"] = self.due_ms
         if self.wanted:
             out["queue"] = [self.wanted.task_type, self.wanted.domain, self.wanted.place.to_list(), self.wanted.send]
+            if self.wanted.is_priority:  # functions that know of no such queue drop the message: the next task asks again
+                out["queue"].append(True)
         if self.gate:
             out["gate"] = self.gate
         return _dump(out)
@@ -282,8 +286,8 @@ class TimerMessage:
         try:
             wanted = None
             if "queue" in data:
-                task_type, domain, place, send = data["queue"]
-                wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send))
+                task_type, domain, place, send, *more = data["queue"]
+                wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send), bool(more))
             execution = ExecutionId(data["ns"], data["wf"])
             gate = str(data.get("gate", ""))
             return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted, gate=gate)
