@@ -489,3 +489,47 @@ add(
     "return root == UPLOADS and _NAME.fullmatch(name) is not None",
     "a tenant starts an execution with what another one uploaded",
 )
+add(
+    "priority-not-heeded",
+    "batuta_core.engine.dispatch",
+    "    if newest.head.about.priority > 0 and not node.type.system_queue:\n",
+    "    if newest.head.about.priority > 99 and not node.type.system_queue:\n",
+    "what is urgent waits behind all the others",
+)
+add(
+    "priority-task-lost-with-its-queue",
+    "batuta_core.engine.priority",
+    """        ports.queues.send(queue, messages)
+
+
+def is_doubtful""",
+    """
+
+def is_doubtful""",
+    "the first task of a priority is on no queue",
+)
+add(
+    "priority-queue-never-made",
+    "batuta_core.engine.timers",
+    """                ports.queues.ensure_task_queue(priority_queue_name(queue))
+                continue
+""",
+    """                continue
+""",
+    "every task of a priority goes with the others",
+)
+add(
+    "priority-queue-believed-in",
+    "batuta_core.engine.together",
+    """                priority.forget(self._cache, queue)  # it may have been deleted: then they are sent to the other one
+""",
+    "",
+    "a gate sends to a queue that was deleted, again and again",
+)
+add(
+    "priority-starves-the-others",
+    "batuta_core.engine.priority",
+    "        order = [queue, name] if is_there(ports.cache, name) and _is_own_first(ports) else [name, queue]\n",
+    "        order = [name, queue]\n",
+    "as long as urgent ones come nobody polls the others",
+)
