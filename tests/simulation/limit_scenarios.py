@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, operations
+from batuta_core.engine.limits import KNOWN_MS
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
-from batuta_core.simulator.faults import Fault
+from batuta_core.model.record import Record
+from batuta_core.simulator.faults import Fault, ToldFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
@@ -19,7 +22,7 @@ from tests.simulation.schedule import NAMESPACE, no_javascript
 from tests.simulation.stage import DiesAfterRecord
 from tests.simulation.workload import Workload
 
-TYPE = "shared"
+TYPE, SECOND = "shared", "unlimited"
 
 
 class Crowd:
@@ -34,13 +37,13 @@ class Crowd:
         self.register(**limits)
         tasks = [
             {"name": name, "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"n": "${workflow.input.n}"}}
-            for ref, name in (("t", TYPE), ("then", "unlimited"))[: 2 if has_second else 1]
+            for ref, name in (("t", TYPE), ("then", SECOND))[: 2 if has_second else 1]
         ]
         workload = Workload(name="w", tasks=tasks, task_definitions=[], input={}, outputs={}, seed=0)
         catalog.register_workflows(self.world.plain, NAMESPACE, [workload.definition], no_javascript)
 
-    def register(self, **limits: int) -> None:
-        definition: dict[str, Any] = {"name": TYPE, "retryCount": 0, "responseTimeoutSeconds": 600, **limits}
+    def register(self, task_type: str = TYPE, /, **limits: int) -> None:
+        definition: dict[str, Any] = {"name": task_type, "retryCount": 0, "responseTimeoutSeconds": 600, **limits}
         self.limits.limit(definition)
         catalog.register_tasks(self.world.ports, NAMESPACE, [definition])
 
@@ -245,6 +248,45 @@ def higher_priority_goes_first_and_the_lowest_is_not_starved() -> None:
     crowd.require_all_ended()
 
 
+def a_first_limit_holds_for_executions_that_run() -> None:
+    """They began when their second task had none, and the processes know that it had none."""
+    for limits in ({"concurrentExecLimit": 1}, {"rateLimitPerFrequency": 1, "rateLimitFrequencyInSeconds": 20}):
+        crowd = Crowd(has_second=True)
+        crowd.work(3)
+        crowd.start(0)
+        crowd.world.run(limit_ms=1000)
+        crowd.require_all_ended()
+        for number in range(1, 10):
+            crowd.start(number)
+        crowd.register(SECOND, **limits)
+        crowd.world.now_ms += KNOWN_MS
+        crowd.world.run(limit_ms=3600_000)
+        crowd.require_all_ended()
+        gated = [execution for execution, records in crowd.watcher.records.items() if any(_is_gated(record) for record in records)]
+        require(len(gated) == 9, "they stand in line", gated)
+        moments = sorted(max(at_ms for at_ms, number in crowd.order if number == nth) for nth in range(1, 10))
+        if "rateLimitPerFrequency" in limits:
+            gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+            require(min(gaps) >= 20_000, "a first limit holds for those that run", gaps)
+
+
+def _is_gated(record: Record) -> bool:
+    return any(task.gate == SECOND for task in record.head.open.values())
+
+
+def whoever_tells_of_a_first_limit_may_die() -> None:
+    """At any call: the execution hears of it once more, is limited once, and no permit stays out."""
+    for nth in range(1, 40):
+        crowd = Crowd(has_second=True)
+        crowd.work()
+        crowd.start(0)
+        crowd.register(SECOND, concurrentExecLimit=1)
+        crowd.start(1)
+        crowd.world.faults = ToldFaults({crowd.world.calls + nth: Fault.CRASH_BEFORE if nth % 2 else Fault.CRASH_AFTER})
+        crowd.world.run(limit_ms=3600_000)
+        crowd.require_all_ended()
+
+
 def what_ends_while_it_waits_takes_no_permit() -> None:
     crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=600)
     crowd.work()
@@ -273,6 +315,8 @@ SCENARIOS = [
     an_admitter_that_dies_is_made_up_for,
     a_raised_limit_lets_in_at_once,
     a_limit_that_is_taken_away_holds_nobody,
+    a_first_limit_holds_for_executions_that_run,
+    whoever_tells_of_a_first_limit_may_die,
     higher_priority_goes_first_and_the_lowest_is_not_starved,
     what_ends_while_it_waits_takes_no_permit,
 ]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import child, priority, timers, to_gates
+from batuta_core.engine import child, limits, priority, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
@@ -139,6 +139,10 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
     now_ms = ports.clock.now_ms()
     nodes = open_nodes(ports, execution, newest, graph, tasks)
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
+    limited = limits.limited_now(ports, execution.namespace, {nodes[task.ref].shown_name for task in tasks if not task.gate})
+    if waiting := [(nodes[task.ref].shown_name, task) for task in tasks if not task.gate and nodes[task.ref].shown_name in limited]:
+        limits.tell_limited(ports, execution, waiting)
+        tasks = [task for task in tasks if task.gate or nodes[task.ref].shown_name not in limited]
     for task in tasks:
         node = nodes[task.ref]
         scheduled = records[task.place.rerun or task.place.record]
@@ -205,7 +209,7 @@ def task_message(
     ports: Ports, execution: ExecutionId, head: Head, graph: Graph, node: Node, task: OpenTask, scheduled: Record
 ) -> TaskMessage:
     """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
-    limits = node.timeouts
+    timeouts = node.timeouts
     task_input = task_input_in(scheduled, task.number, task.place)
     if type(task_input) is Assembled:
         task_input = PayloadRef("", len(raw_of(task_input)))  # the worker asks for it, and where the parts are
@@ -229,9 +233,9 @@ def task_message(
         send=task.sends,
         iteration=task.iteration,
         domain=task.domain or None,
-        timeout_s=limits.task_ms // 1000,
-        response_timeout_s=limits.response_ms // 1000,
-        total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
+        timeout_s=timeouts.task_ms // 1000,
+        response_timeout_s=timeouts.response_ms // 1000,
+        total_deadline_ms=task.first_scheduled_ms + timeouts.total_ms if timeouts.total_ms else 0,
         started_ms=task.started_ms,
         task_to_domain=head.about.task_to_domain if node.type.is_told_domains else {},
     )

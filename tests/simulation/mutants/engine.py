@@ -533,3 +533,17 @@ add(
     "        order = [name, queue]\n",
     "as long as urgent ones come nobody polls the others",
 )
+add(
+    "first-limit-told-and-sent",
+    "batuta_core.engine.dispatch",
+    "        tasks = [task for task in tasks if task.gate or nodes[task.ref].shown_name not in limited]\n",
+    "",
+    "what shall wait for its type's first limit is put on the queue, too",
+)
+add(
+    "first-limit-known-for-ever",
+    "batuta_core.engine.limits",
+    "            known = types.known if types and types.revision == revision else {}\n",
+    "            known = types.known if types else {}\n",
+    "a first limit holds for no execution that a process of before decides",
+)

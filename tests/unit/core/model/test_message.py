@@ -255,7 +255,7 @@ def test_junk_is_none_of_ours(text: str) -> None:
 
 def test_a_message_of_a_newer_version_waits() -> None:
     with pytest.raises(NewerSchema):
-        InboxMessage.parse('{"v":3}', SIGNER)
+        InboxMessage.parse('{"v":4}', SIGNER)
     with pytest.raises(NewerSchema):
         TaskMessage.parse(changed(SMALLEST.to_text(), v=2))
     with pytest.raises(NewerSchema):
