@@ -117,6 +117,22 @@ def test_the_policy_of_one_task_type_reaches_no_other_queue(stage: Deployment, k
         sqs.receive_message(QueueUrl=queues["another_type"], WaitTimeSeconds=0)
 
 
+def test_a_worker_of_one_type_serves_its_priority_queue(stage: Deployment, keys: Keys, client: Client, workers: Workers) -> None:
+    """Which the timers make, on the first wish, with the rights that they have."""
+    task = {"name": ONE_TYPE, "taskReferenceName": "a", "type": "SIMPLE", "inputParameters": {"x": 1}}
+    client.register_workflow({"name": "urgent", "version": 1, "tasks": [task]})
+    queue = priority_queue_name(task_queue_name(stage.stage, "default", ONE_TYPE))
+    first = client.start("urgent", {"x": 1}, priority=9)
+    sqs = stage.cloud.client("sqs")
+    until(lambda: sqs.list_queues(QueueNamePrefix=queue).get("QueueUrls"))
+    second = client.start("urgent", {"x": 1}, priority=9)
+    assert waiting(stage, queue_url(stage, queue)) == 1
+    workers.of(stage, stage.cloud.key_with(stage.outputs["WorkerPolicy1"]), ONE_TYPE)
+    for workflow_id in (first, second):
+        completed(client, workflow_id)
+    assert waiting(stage, queue_url(stage, queue)) == 0
+
+
 def test_a_worker_reads_neither_tables_nor_keys(stage: Deployment, keys: Keys) -> None:
     for key in (keys.worker, keys.client, keys.operator):
         with pytest.raises(ClientError, match="AccessDenied"):
