@@ -139,7 +139,7 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
     now_ms = ports.clock.now_ms()
     nodes = open_nodes(ports, execution, newest, graph, tasks)
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
-    limited = limits.limited_now(ports, execution.namespace, {nodes[task.ref].shown_name for task in tasks if not task.gate})
+    limited = limits.limited_now(ports, execution.namespace, {nodes[task.ref].shown_name for task in tasks if not task.gate}, graph)
     if waiting := [(nodes[task.ref].shown_name, task) for task in tasks if not task.gate and nodes[task.ref].shown_name in limited]:
         limits.tell_limited(ports, execution, waiting)
         tasks = [task for task in tasks if task.gate or nodes[task.ref].shown_name not in limited]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from batuta_core.decider.compile import Graph
 from batuta_core.engine import timers
 from batuta_core.engine.fetch import LimitedTypes
 from batuta_core.engine.ports import Outgoing, Ports
@@ -19,6 +20,7 @@ from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import OpenTask
 
+_ASKED_MAX = 100  # at once: DynamoDB's quota of a BatchGetItem
 _KNOWN_MAX = 10_000  # task types of a namespace, of which a process remembers whether they have limits
 
 
@@ -47,8 +49,9 @@ def _look(ports: Ports, gate: GateId) -> Outgoing:
 KNOWN_MS = 5000
 
 
-def limited_now(ports: Ports, namespace: str, names: Collection[str]) -> set[str]:
-    """Those of ``names`` whose task definitions have limits now, or had some seconds ago."""
+def limited_now(ports: Ports, namespace: str, names: Collection[str], graph: Graph) -> set[str]:
+    """Those of ``names`` whose task definitions have limits now, or had some seconds ago. Where one must be asked for, the others of
+    ``graph`` are, too: a line asks once."""
     if not names:
         return set()
     now_ms = ports.clock.now_ms()
@@ -60,8 +63,10 @@ def limited_now(ports: Ports, namespace: str, names: Collection[str]) -> set[str
             types = LimitedTypes(revision, now_ms, known if len(known) < _KNOWN_MAX else {})
             ports.cache.limited.put(namespace, types)
         if unknown := [name for name in names if name not in types.known]:
-            found = ports.definitions.tasks(namespace, unknown)
-            types.known.update((name, not limits_of(found.get(name)).is_none) for name in unknown)
+            others = [node.shown_name for node in graph.nodes.values() if node.type.is_worker and not node.type.is_named_late]
+            asked = [name for name in dict.fromkeys((*unknown, *others)) if name not in types.known][: max(_ASKED_MAX, len(unknown))]
+            found = ports.definitions.tasks(namespace, asked)
+            types.known.update((name, not limits_of(found.get(name)).is_none) for name in asked)
     except BatutaError as error:  # a first limit that holds some seconds later is better than a task that waits for the answer
         ports.log.info("limits_unknown", namespace=namespace, error=repr(error))
     return {name for name in names if types and types.known.get(name)}

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import catalog, operate
+from batuta_core.engine.fetch import Cache, graph_of
 from batuta_core.engine.limits import KNOWN_MS, limited_now
 from batuta_core.engine.poll import poll
 from batuta_core.engine.requeue import requeue, send_again
@@ -61,7 +62,7 @@ def test_a_task_without_limits_costs_no_call_more() -> None:
 
 
 def test_a_line_without_limits_asks_for_them_once_in_five_seconds() -> None:
-    """And for each task type once, until a definition changes. Its decisions make no other call of the definitions."""
+    """And for all its task types at once, until a definition changes. Its decisions make no other call of the definitions."""
     server = Server()
     server.register(*[simple(f"t{number}") for number in range(6)])
     server.world.trace = []
@@ -69,13 +70,13 @@ def test_a_line_without_limits_asks_for_them_once_in_five_seconds() -> None:
     for _ in range(5):
         server.start()
         server.settle(for_ms=0)
-    found = [line.partition(": ")[2] for line in server.world.trace if "decider: definitions." in line]
-    assert found == ["definitions.tasks"] * 5  # t1 to t5; t0, and the revision, were asked for at the start
-    server.world.now_ms += KNOWN_MS
+    assert [line for line in server.world.trace if "decider: definitions." in line] == []  # asked for at the start
     server.world.trace.clear()
     server.start()
+    server.world.now_ms += KNOWN_MS
     server.settle()
-    assert [line for line in server.world.trace if "decider: definitions." in line] == []
+    found = [line.partition(": ")[2] for line in server.world.trace if "decider: definitions." in line]
+    assert found == ["definitions.revision"]  # in six decisions
 
 
 def test_a_first_limit_holds_for_an_execution_that_runs() -> None:
@@ -104,7 +105,9 @@ def test_who_cannot_ask_for_limits_sends() -> None:
         raise Unavailable("throttled")
 
     definitions = type("Broken", (), {"revision": fail, "tasks": fail, "frozen": server.world.definitions.frozen})()
-    assert limited_now(replace(server.ports, definitions=cast(Any, definitions)), NAMESPACE, ["a"]) == set()
+    graph = graph_of(server.ports, NAMESPACE, server.newest(server.start()).head.definition)
+    ports = replace(server.ports, definitions=cast(Any, definitions), cache=Cache())
+    assert limited_now(ports, NAMESPACE, ["a"], graph) == set()
     assert "limits_unknown" in server.log.events
 
 
