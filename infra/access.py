@@ -86,9 +86,10 @@ class Access(Construct):
 
     def _for(self, task_type: TaskType) -> iam.ManagedPolicy:
         queue = self._arns.task_queue(task_type)
+        queues = [queue, self._arns.priority_queue(task_type)]
         shown = f"{task_type.namespace}/{task_type.name}"
         name = queue.rpartition("-")[2]  # the hash of the task type: its own name may hold any characters
-        return self._policy(f"Worker-{name}", f"work on tasks of {_printable(shown)}", self._work([queue], [task_type.namespace]))
+        return self._policy(f"Worker-{name}", f"work on tasks of {_printable(shown)}", self._work(queues, [task_type.namespace]))
 
     def _work(self, queues: Sequence[str], namespaces: Sequence[str]) -> list[iam.PolicyStatement]:
         """Results go to the decider queue; without a task's token, which comes with the task, nobody completes it."""

@@ -6,7 +6,7 @@ from aws_cdk import Stack
 from constructs import Construct
 
 from batuta_core.engine.external import UPLOADS
-from batuta_core.model.names import resource_name, task_queue_name
+from batuta_core.model.names import priority_queue_name, resource_name, task_queue_name
 from batuta_server import layout
 from infra.parameters import StageParameters, TaskType
 
@@ -41,6 +41,9 @@ class Arns:
 
     def task_queue(self, task_type: TaskType) -> str:
         return self._arn("sqs", task_queue_name(self.stage, task_type.namespace, task_type.name))
+
+    def priority_queue(self, task_type: TaskType) -> str:
+        return self._arn("sqs", priority_queue_name(task_queue_name(self.stage, task_type.namespace, task_type.name)))
 
     def task_queues(self) -> list[str]:
         """Of the stage's namespaces; patterns, since they are made at run time. Two dashes end a stage and a namespace, and are in

@@ -17,7 +17,7 @@ from batuta_core.engine.ports import TASK_VISIBILITY_S
 from batuta_core.model.event import TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import InboxMessage, TaskMessage
-from batuta_core.model.names import resource_name, task_queue_name
+from batuta_core.model.names import priority_queue_name, resource_name, task_queue_name
 from batuta_server.local.emulator import REGION
 from tests.e2e.cloud import CloudFailed, Deployment, check_loopback
 from tests.e2e.conftest import ONE_TYPE, Keys
@@ -109,8 +109,28 @@ def test_the_policy_of_one_task_type_reaches_no_other_queue(stage: Deployment, k
     sqs = stage.cloud.client("sqs", stage.cloud.key_with(stage.outputs["WorkerPolicy1"]))
     queues = {name: queue_url(stage, task_queue_name(stage.stage, "default", name)) for name in (ONE_TYPE, "another_type")}
     assert "Messages" not in sqs.receive_message(QueueUrl=queues[ONE_TYPE], WaitTimeSeconds=0)
+    with pytest.raises(ClientError, match="NonExistentQueue"):  # that it is not there is what it may know: nothing urgent came yet
+        sqs.get_queue_url(QueueName=priority_queue_name(task_queue_name(stage.stage, "default", ONE_TYPE)))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sqs.get_queue_url(QueueName=priority_queue_name(task_queue_name(stage.stage, "default", "another_type")))
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.receive_message(QueueUrl=queues["another_type"], WaitTimeSeconds=0)
+
+
+def test_a_worker_of_one_type_serves_its_priority_queue(stage: Deployment, keys: Keys, client: Client, workers: Workers) -> None:
+    """Which the timers make, on the first wish, with the rights that they have."""
+    task = {"name": ONE_TYPE, "taskReferenceName": "a", "type": "SIMPLE", "inputParameters": {"x": 1}}
+    client.register_workflow({"name": "urgent", "version": 1, "tasks": [task]})
+    queue = priority_queue_name(task_queue_name(stage.stage, "default", ONE_TYPE))
+    first = client.start("urgent", {"x": 1}, priority=9)
+    sqs = stage.cloud.client("sqs")
+    until(lambda: sqs.list_queues(QueueNamePrefix=queue).get("QueueUrls"))
+    second = client.start("urgent", {"x": 1}, priority=9)
+    assert waiting(stage, queue_url(stage, queue)) == 1
+    workers.of(stage, stage.cloud.key_with(stage.outputs["WorkerPolicy1"]), ONE_TYPE)
+    for workflow_id in (first, second):
+        completed(client, workflow_id)
+    assert waiting(stage, queue_url(stage, queue)) == 0
 
 
 def test_a_worker_reads_neither_tables_nor_keys(stage: Deployment, keys: Keys) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from batuta import Client
-from batuta_core.model.message import GATE_SCHEMA
+from batuta_core.model.message import LIMITED_SCHEMA
 from batuta_server.stage.ring import Ring
 from infra.parameters import TaskType
 from tests.e2e.cloud import Deployment
@@ -96,7 +96,7 @@ def test_a_message_of_newer_code_waits_and_holds_up_nobody_else(stage: Deploymen
     sqs = stage.cloud.client("sqs")
     queue = queue_url(stage, f"batuta-{stage.stage}--decider.fifo")
     given_up = queue_url(stage, f"batuta-{stage.stage}--dead-letters.fifo")
-    text = json.dumps({"v": GATE_SCHEMA + 1, "what": "nobody here knows"})
+    text = json.dumps({"v": LIMITED_SCHEMA + 1, "what": "nobody here knows"})
     with visibility(stage, "decider.fifo", 1):
         sqs.send_message(QueueUrl=queue, MessageBody=text, MessageGroupId="newer", MessageDeduplicationId="newer")
         completed(client, client.start("newer", {"x": 1}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batuta_core.model import ids
-from batuta_core.model.names import task_queue_name
+from batuta_core.model.names import priority_queue_name, task_queue_name
 from batuta_server import layout
 from batuta_server.api import bulk, metadata, operations, tasks, workflows
 from batuta_server.api.resolver import Resolver
@@ -102,6 +102,7 @@ def task_queue_patterns(reading: Reading) -> list[str]:
 def test_a_pattern_for_task_queues_fits_every_task_queue_of_its_namespace(plain: Reading, name: str) -> None:
     queue = task_queue_name("prod", "default", name)
     assert any(matches(pattern, queue) for pattern in task_queue_patterns(plain))
+    assert any(matches(pattern, priority_queue_name(queue)) for pattern in task_queue_patterns(plain))
     assert not any(matches(pattern, task_queue_name("prod", "shop", name)) for pattern in task_queue_patterns(plain))
     assert not any(matches(pattern, task_queue_name("test", "default", name)) for pattern in task_queue_patterns(plain))
 
@@ -112,15 +113,15 @@ def test_no_pattern_for_task_queues_fits_a_queue_of_the_stage_itself(plain: Read
     assert not any(matches(pattern, queue.name("prod")) for pattern in patterns)
 
 
-def test_a_worker_of_one_type_gets_that_queue_alone(full: Reading) -> None:
+def test_a_worker_of_one_type_gets_its_two_queues_alone(full: Reading) -> None:
     expected = {task_queue_name("test", "shop", "charge card/€"), task_queue_name("test", "default", "mail")}
-    found = set()
+    found: set[str] = set()
     for id_, policy in full.of_type("AWS::IAM::ManagedPolicy").items():
         queues = [r.rpartition(":")[2] for r, action in full.allowed(policy["PolicyDocument"]) if action == "sqs:ReceiveMessage"]
         if id_.startswith("BatutaAccessWorker") and "*" not in queues[0]:
-            assert len(queues) == 1
-            found.add(queues[0])
-    assert found == expected
+            assert len(queues) == 2
+            found.update(queues)
+    assert found == expected | {priority_queue_name(queue) for queue in expected}
 
 
 # --- routes

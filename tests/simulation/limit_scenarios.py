@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from batuta_core.engine import catalog, operate, operations
 from batuta_core.engine.catalog import no_javascript
+from batuta_core.engine.limits import KNOWN_MS
 from batuta_core.engine.start import StartRequest, start
 from batuta_core.model.message import TaskMessage
 from batuta_core.model.names import ExecutionId, task_queue_name
-from batuta_core.simulator.faults import Fault
+from batuta_core.model.record import Record
+from batuta_core.simulator.faults import Fault, ToldFaults
 from batuta_core.simulator.worker import Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation.invariants import Watcher, require
@@ -20,10 +23,10 @@ from tests.simulation.plan import NAMESPACE
 from tests.simulation.stage import DiesAfterRecord
 from tests.simulation.workload import Workload
 
-TYPE = "shared"
+TYPE, SECOND = "shared", "unlimited"
 
 
-class _Crowd:
+class Crowd:
     """Executions of one task each, all of one type with ``limits``. ``order`` is in what order they were taken."""
 
     def __init__(self, *, has_second: bool = False, **limits: int) -> None:
@@ -35,13 +38,13 @@ class _Crowd:
         self.register(**limits)
         tasks = [
             {"name": name, "taskReferenceName": ref, "type": "SIMPLE", "inputParameters": {"n": "${workflow.input.n}"}}
-            for ref, name in (("t", TYPE), ("then", "unlimited"))[: 2 if has_second else 1]
+            for ref, name in (("t", TYPE), ("then", SECOND))[: 2 if has_second else 1]
         ]
         workload = Workload(name="w", tasks=tasks, task_definitions=[], input={}, outputs={}, seed=0)
         catalog.register_workflows(self.world.plain, NAMESPACE, [workload.definition], no_javascript)
 
-    def register(self, **limits: int) -> None:
-        definition: dict[str, Any] = {"name": TYPE, "retryCount": 0, "responseTimeoutSeconds": 600, **limits}
+    def register(self, task_type: str = TYPE, /, **limits: int) -> None:
+        definition: dict[str, Any] = {"name": task_type, "retryCount": 0, "responseTimeoutSeconds": 600, **limits}
         self.limits.limit(definition)
         catalog.register_tasks(self.world.ports, NAMESPACE, [definition])
 
@@ -66,7 +69,7 @@ class _Crowd:
 
 def ten_workers_keep_a_rate() -> None:
     """Three in ten seconds, and thirty tasks: the last one starts ninety seconds after the first, and no minute later."""
-    crowd = _Crowd(rateLimitPerFrequency=3, rateLimitFrequencyInSeconds=10)
+    crowd = Crowd(rateLimitPerFrequency=3, rateLimitFrequencyInSeconds=10)
     crowd.work(10)
     for number in range(30):
         crowd.start(number)
@@ -79,7 +82,7 @@ def ten_workers_keep_a_rate() -> None:
 
 def ten_workers_that_die_keep_a_rate() -> None:
     """Whatever they begin counts, also what another one died over, or gave back."""
-    crowd = _Crowd(rateLimitPerFrequency=2, rateLimitFrequencyInSeconds=60, retryCount=5)
+    crowd = Crowd(rateLimitPerFrequency=2, rateLimitFrequencyInSeconds=60, retryCount=5)
     random = Random(7)
     crowd.work(
         10, fate=lambda _number: random.choice((Outcome(), Outcome(), Outcome(is_lost=True, is_slow=True), Outcome(is_handed_back=True)))
@@ -96,7 +99,7 @@ def ten_workers_that_die_keep_a_rate() -> None:
 
 def a_start_that_nobody_told_counts_from_its_end() -> None:
     """The message lies on the queue for most of the window; a worker takes it then and dies, and a user ends the execution."""
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=60)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=60)
     first, _second = crowd.start(0), crowd.start(1)
     crowd.world.run(limit_ms=1000)
     crowd.world.now_ms += 50_000
@@ -110,7 +113,7 @@ def a_start_that_nobody_told_counts_from_its_end() -> None:
 
 
 def a_freed_permit_is_taken_at_once() -> None:
-    crowd = _Crowd(concurrentExecLimit=2)
+    crowd = Crowd(concurrentExecLimit=2)
     crowd.work(10)
     for number in range(20):
         crowd.start(number)
@@ -122,7 +125,7 @@ def a_freed_permit_is_taken_at_once() -> None:
 
 def a_permit_comes_back_when_its_decider_dies() -> None:
     """After the record that ends the attempt, before it says so. The task of a second execution waits for the permit."""
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work()
     DiesAfterRecord(crowd.world, crowd.watcher, lambda record: bool(record.head.returned))
     for number in range(2):
@@ -133,7 +136,7 @@ def a_permit_comes_back_when_its_decider_dies() -> None:
 
 def a_permit_comes_back_though_another_record_is_written_first() -> None:
     """By a user, before the message of the decider that died comes again."""
-    crowd = _Crowd(has_second=True, concurrentExecLimit=1)
+    crowd = Crowd(has_second=True, concurrentExecLimit=1)
     crowd.work()
     DiesAfterRecord(crowd.world, crowd.watcher, lambda record: bool(record.head.returned))
     first = crowd.start(0)
@@ -163,7 +166,7 @@ class _DiesAfter:
 
 
 def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     first, _second = crowd.start(0), crowd.start(1)
     crowd.world.run(limit_ms=1000)
     crowd.world.faults = _DiesAfter("journal.append")
@@ -181,7 +184,7 @@ def a_user_who_dies_over_a_terminate_keeps_no_permit() -> None:
 
 
 def a_user_who_dies_over_new_limits_keeps_nobody_waiting() -> None:
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
     for number in range(2):
         crowd.start(number)
@@ -195,7 +198,7 @@ def a_user_who_dies_over_new_limits_keeps_nobody_waiting() -> None:
 def an_admitter_that_dies_is_made_up_for() -> None:
     """At each of the calls after it gave a permit."""
     for nth in range(1, 6):
-        crowd = _Crowd(concurrentExecLimit=1)
+        crowd = Crowd(concurrentExecLimit=1)
         crowd.work()
         crowd.world.faults = _DiesAfterWrite(nth)
         for number in range(2):
@@ -219,7 +222,7 @@ class _DiesAfterWrite:
 
 def a_raised_limit_lets_in_at_once() -> None:
     """Although no permit comes back: whoever holds the only one has died over it. Before the limit is raised nobody else starts."""
-    crowd = _Crowd(concurrentExecLimit=1)
+    crowd = Crowd(concurrentExecLimit=1)
     crowd.work(fate=lambda number: Outcome(is_lost=number == 0))
     for number in range(4):
         crowd.start(number)
@@ -231,7 +234,7 @@ def a_raised_limit_lets_in_at_once() -> None:
 
 
 def a_limit_that_is_taken_away_holds_nobody() -> None:
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=3600)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=3600)
     crowd.work()
     for number in range(60):  # more than one turn lets in
         crowd.start(number)
@@ -246,7 +249,7 @@ def a_limit_that_is_taken_away_holds_nobody() -> None:
 
 def higher_priority_goes_first_and_the_lowest_is_not_starved() -> None:
     """Each point is worth a minute of waiting: 99 goes before what came less than 99 minutes earlier."""
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=7200)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=7200)
     crowd.start(0)
     crowd.work()
     crowd.world.run(limit_ms=1000)
@@ -261,8 +264,47 @@ def higher_priority_goes_first_and_the_lowest_is_not_starved() -> None:
     crowd.require_all_ended()
 
 
+def a_first_limit_holds_for_executions_that_run() -> None:
+    """They began when their second task had none, and the processes know that it had none."""
+    for limits in ({"concurrentExecLimit": 1}, {"rateLimitPerFrequency": 1, "rateLimitFrequencyInSeconds": 20}):
+        crowd = Crowd(has_second=True)
+        crowd.work(3)
+        crowd.start(0)
+        crowd.world.run(limit_ms=1000)
+        crowd.require_all_ended()
+        for number in range(1, 10):
+            crowd.start(number)
+        crowd.register(SECOND, **limits)
+        crowd.world.now_ms += KNOWN_MS
+        crowd.world.run(limit_ms=3600_000)
+        crowd.require_all_ended()
+        gated = [execution for execution, records in crowd.watcher.records.items() if any(_is_gated(record) for record in records)]
+        require(len(gated) == 9, "they stand in line", gated)
+        moments = sorted(max(at_ms for at_ms, number in crowd.order if number == nth) for nth in range(1, 10))
+        if "rateLimitPerFrequency" in limits:
+            gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+            require(min(gaps) >= 20_000, "a first limit holds for those that run", gaps)
+
+
+def _is_gated(record: Record) -> bool:
+    return any(task.gate == SECOND for task in record.head.open.values())
+
+
+def whoever_tells_of_a_first_limit_may_die() -> None:
+    """At any call: the execution hears of it once more, is limited once, and no permit stays out."""
+    for nth in range(1, 40):
+        crowd = Crowd(has_second=True)
+        crowd.work()
+        crowd.start(0)
+        crowd.register(SECOND, concurrentExecLimit=1)
+        crowd.start(1)
+        crowd.world.faults = ToldFaults({crowd.world.calls + nth: Fault.CRASH_BEFORE if nth % 2 else Fault.CRASH_AFTER})
+        crowd.world.run(limit_ms=3600_000)
+        crowd.require_all_ended()
+
+
 def what_ends_while_it_waits_takes_no_permit() -> None:
-    crowd = _Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=600)
+    crowd = Crowd(rateLimitPerFrequency=1, rateLimitFrequencyInSeconds=600)
     crowd.work()
     executions = [crowd.start(number) for number in range(5)]
     crowd.world.run(limit_ms=1000)
@@ -274,7 +316,7 @@ def what_ends_while_it_waits_takes_no_permit() -> None:
     crowd.require_all_ended()
 
 
-def _terminate(crowd: _Crowd, execution: ExecutionId) -> None:
+def _terminate(crowd: Crowd, execution: ExecutionId) -> None:
     operate.terminate(crowd.world.ports, execution, "by the user")
 
 
@@ -290,6 +332,8 @@ SCENARIOS = [
     an_admitter_that_dies_is_made_up_for,
     a_raised_limit_lets_in_at_once,
     a_limit_that_is_taken_away_holds_nobody,
+    a_first_limit_holds_for_executions_that_run,
+    whoever_tells_of_a_first_limit_may_die,
     higher_priority_goes_first_and_the_lowest_is_not_starved,
     what_ends_while_it_waits_takes_no_permit,
 ]

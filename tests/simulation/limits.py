@@ -40,6 +40,10 @@ def draw_limits(random: Random, plan: Plan) -> None:
             without = {key: value for key, value in definition.items() if key not in _KEYS}
             changed = {**without, **(_draw(random) if random.random() < 0.8 else {})}
             plan.new_limits.append((random.choice((10, 2000, 20_000, 100_000)), changed))
+    free = [item for workload in (*plan.workloads, *plan.children) for item in workload.task_definitions if not is_limited(item)]
+    if free and random.random() < 0.15:  # the first limits of their types, for executions that run
+        for definition in random.choices(free, k=random.randint(1, 2)):
+            plan.new_limits.append((random.choice((10, 2000, 20_000)), {**definition, **_draw(random)}))
 
 
 def is_limited(definition: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -31,6 +32,7 @@ class Plan:
     failure_name: str = ""
     new_limits: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # task definitions registered anew, and when
     children: list[Workload] = field(default_factory=list)  # what tasks of the workloads, and of each other, start
+    priorities: dict[str, int] = field(default_factory=dict)  # of workloads, by name
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Run:
     world: World
     watcher: invariants.Watcher
     has_new_limits: bool = False
+    priorities: Mapping[str, int] = field(default_factory=dict)
     executions: dict[str, ExecutionId] = field(default_factory=dict)  # workload name -> its execution
 
 
@@ -67,3 +70,8 @@ def draw_plan(random: Random, *, is_wide: bool = False) -> Plan:
         skew_ms=random.choice((0, 0, 3000)),
         failure_name=failure_name,
     )
+
+
+def draw_priorities(random: Random, plan: Plan) -> None:
+    if random.random() < 0.3:
+        plan.priorities = {workload.name: random.choice((0, 1, 99)) for workload in plan.workloads}

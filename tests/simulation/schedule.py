@@ -28,7 +28,7 @@ from batuta_core.simulator.worker import HttpWorker, Outcome, SdkWorker
 from batuta_core.simulator.world import Action, World
 from tests.simulation import comparison, family, invariants, told_events, users
 from tests.simulation.limits import CROWD, LimitWatcher, draw_limits
-from tests.simulation.plan import NAMESPACE, Plan, Run, draw_plan
+from tests.simulation.plan import NAMESPACE, Plan, Run, draw_plan, draw_priorities
 from tests.simulation.scripts import MEMO
 from tests.simulation.workload import Workload, failure_definition
 
@@ -41,6 +41,7 @@ def run_seed(seed: int, hits: Hits | None = None, trace: list[str] | None = None
     is_wide = seed % 3 == 0
     plan = draw_plan(random, is_wide=is_wide)
     draw_limits(Random(seed + 2), plan)
+    draw_priorities(Random(seed + 3), plan)
     faults: Faults = RandomFaults(Random(seed + 1), rate=random.choice((0.05, 0.1, 0.2)), budget=random.randint(4, 14))
     if plan.is_calm:
         faults = NoFaults()
@@ -83,7 +84,7 @@ def run_plan(
         on_append=functools.partial(_look_at_record, watcher),
     )
     world.trace = trace
-    run = Run(world, watcher, has_new_limits=bool(plan.new_limits))
+    run = Run(world, watcher, has_new_limits=bool(plan.new_limits), priorities=plan.priorities)
     limits = LimitWatcher(world, watcher)
     for workload in (*plan.children, *plan.workloads):
         for definition in workload.task_definitions:

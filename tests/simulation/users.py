@@ -37,6 +37,7 @@ def start_until_answered(run: Run, workload: Workload) -> None:
         input=workload.input,
         idempotency_key=workload.name,
         idempotency_strategy=IdempotencyStrategy.RETURN_EXISTING,
+        priority=run.priorities.get(workload.name, 0),
     )
     workflow_id = start(request, world.ports, no_javascript)
     run.executions[workload.name] = ExecutionId(NAMESPACE, workflow_id)

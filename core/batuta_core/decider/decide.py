@@ -34,6 +34,7 @@ from batuta_core.model.event import (
     TaskDeadLettered,
     TaskHandedBack,
     TaskHeartbeat,
+    TaskLimited,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
@@ -188,7 +189,9 @@ def _apply(step: Step, event: Event) -> bool:
             return on_child.apply(step, event, len(step.draft.events) - 1)
         case StoppedByParent():
             return on_child.stopped(step, event)
-        case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered() | TaskUndeliverable() | QueueMade():
+        case TaskStarted() | TaskUpdated() | TaskHeartbeat() | TaskHandedBack() | TaskDeadLettered():
+            return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
+        case TaskUndeliverable() | QueueMade() | TaskLimited():
             return step.is_running and on_task.apply(step, event, len(step.draft.events) - 1)
         case WorkflowPaused() | WorkflowResumed() | WorkflowRetried() | WorkflowRestarted() | WorkflowRerun():
             return operations.apply(step, event)

@@ -17,6 +17,7 @@ from batuta_core.model.event import (
     TaskEvent,
     TaskHandedBack,
     TaskHeartbeat,
+    TaskLimited,
     TaskStarted,
     TaskUndeliverable,
     TaskUpdated,
@@ -71,6 +72,10 @@ def apply(step: Step, event: TaskEvent, event_index: int) -> bool:
             if task.status is not TaskStatus.SCHEDULED or _is_of_old_message(task, event.send):
                 return False
             outcome.scheduled_again(step, node, task, due_ms=task.due_ms)
+        case TaskLimited():
+            if task.status is not TaskStatus.SCHEDULED or task.gate or not task.sent_ms or _is_of_old_message(task, event.send):
+                return False
+            outcome.scheduled_again(step, node, task, due_ms=task.due_ms, gate=event.gate)
         case TaskUndeliverable():
             outcome.task_failed(step, node, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR, reason=event.reason)
         case _:

@@ -316,7 +316,8 @@ class Step:
     def enqueue(self, task: OpenTask) -> OpenTask:
         """Has the task put on its queue; one that is due later than SQS can delay waits for a timer first."""
         node = self.node_of(task)
-        task = replace(task, gate=node.gate) if node.gate != task.gate else task
+        gate = node.gate or task.gate  # the latter of a type that was limited since (TaskLimited)
+        task = replace(task, gate=gate) if gate != task.gate else task
         if task.due_ms - self.now_ms > timeout.delay_max_ms(node, task.gate):
             return replace(task, sent_ms=0)
         self.command(EnqueueTask(place=task.place, ref=task.ref, due_ms=task.due_ms))

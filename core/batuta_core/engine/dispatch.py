@@ -7,13 +7,13 @@ The summary comes last: where an API call's guard watches over the record, the s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from batuta_core.decider import lives
 from batuta_core.decider.compile import Graph, Node
 from batuta_core.decider.view import task_input_in
-from batuta_core.engine import child, segments, timers, to_gates
+from batuta_core.engine import child, limits, priority, segments, timers, to_gates
 from batuta_core.engine.failure import started_by_failure
 from batuta_core.engine.fetch import dump_json, graph_of, open_nodes, raw_of, read_payload, read_records
 from batuta_core.engine.ports import Outgoing, Ports, QueueMissing, Summary
@@ -139,6 +139,10 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
     now_ms = ports.clock.now_ms()
     nodes = open_nodes(ports, execution, newest, graph, tasks)
     queues: dict[str, list[tuple[OpenTask, Outgoing]]] = defaultdict(list)
+    limited = limits.limited_now(ports, execution.namespace, {nodes[task.ref].shown_name for task in tasks if not task.gate}, graph)
+    if waiting := [(nodes[task.ref].shown_name, task) for task in tasks if not task.gate and nodes[task.ref].shown_name in limited]:
+        limits.tell_limited(ports, execution, waiting)
+        tasks = [task for task in tasks if task.gate or nodes[task.ref].shown_name not in limited]
     for task in tasks:
         node = nodes[task.ref]
         scheduled = records[task.place.rerun or task.place.record]
@@ -152,14 +156,34 @@ def send_tasks(ports: Ports, execution: ExecutionId, newest: Record, tasks: Sequ
         queues[queue].append((task, Outgoing(text, delay_s=delay_s)))
     for queue, messages in queues.items():
         try:
-            ports.queues.send(queue, [outgoing for _task, outgoing in messages])
+            _send(ports, execution, newest, queue, nodes, messages)
         except QueueMissing as error:
             missing = [task for task, _outgoing in messages]
             if nodes[missing[0].ref].type.system_queue:
                 _refuse(ports, execution, missing, f"no queue for this task type: {error.message}. {error.remedy}")
             else:  # nobody knew the type when the definition was registered, or its queue was deleted since
-                wanted = [WantedQueue(nodes[task.ref].queue, task.domain, task.place, task.sends) for task in missing]
-                timers.want_queues(ports, execution, newest.seq, wanted)
+                timers.want_queues(ports, execution, newest.seq, [_wanted(nodes[task.ref], task) for task in missing])
+
+
+def _send(
+    ports: Ports,
+    execution: ExecutionId,
+    newest: Record,
+    queue: str,
+    nodes: Mapping[str, Node],
+    messages: Sequence[tuple[OpenTask, Outgoing]],
+) -> None:
+    """By the execution's priority. Raises QueueMissing."""
+    first, node = messages[0][0], nodes[messages[0][0].ref]
+    outgoing = [outgoing for _task, outgoing in messages]
+    if newest.head.about.priority > 0 and not node.type.system_queue:
+        priority.send(ports, execution, newest.seq, queue, _wanted(node, first), outgoing)
+    else:
+        ports.queues.send(queue, outgoing)
+
+
+def _wanted(node: Node, task: OpenTask) -> WantedQueue:
+    return WantedQueue(node.queue, task.domain, task.place, task.sends)
 
 
 def _fitting(ports: Ports, message: TaskMessage) -> str:
@@ -185,7 +209,7 @@ def task_message(
     ports: Ports, execution: ExecutionId, head: Head, graph: Graph, node: Node, task: OpenTask, scheduled: Record
 ) -> TaskMessage:
     """What a worker gets to see of ``task``, which ``scheduled`` scheduled, or made to begin anew."""
-    limits = node.timeouts
+    timeouts = node.timeouts
     task_input = task_input_in(scheduled, task.number, task.place)
     if type(task_input) is Assembled:
         task_input = PayloadRef("", len(raw_of(task_input)))  # the worker asks for it, and where the parts are
@@ -209,9 +233,9 @@ def task_message(
         send=task.sends,
         iteration=task.iteration,
         domain=task.domain or None,
-        timeout_s=limits.task_ms // 1000,
-        response_timeout_s=limits.response_ms // 1000,
-        total_deadline_ms=task.first_scheduled_ms + limits.total_ms if limits.total_ms else 0,
+        timeout_s=timeouts.task_ms // 1000,
+        response_timeout_s=timeouts.response_ms // 1000,
+        total_deadline_ms=task.first_scheduled_ms + timeouts.total_ms if timeouts.total_ms else 0,
         started_ms=task.started_ms,
         root=head.about.root,
         task_to_domain=head.about.task_to_domain if node.type.is_told_domains else {},

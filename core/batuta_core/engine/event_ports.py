@@ -7,6 +7,8 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from batuta_core.model.frozen import dataclass
+
 
 class ActionStatus(StrEnum):
     """Conductor's words for what became of an action of an event handler."""

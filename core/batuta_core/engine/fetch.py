@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from batuta_core.decider.compile import Graph, Node, compile_definition, compile_segment
@@ -78,6 +78,15 @@ class LruCache(Generic[K, V]):
         self._entries.clear()
 
 
+@dataclass(slots=True)
+class LimitedTypes:
+    """Which task types have limits by the definitions of ``revision``, read at ``looked_ms``."""
+
+    revision: int
+    looked_ms: int
+    known: dict[str, bool] = field(default_factory=dict)
+
+
 class Cache:
     """Graphs and records are immutable, so a process may keep them for as long as it likes."""
 
@@ -88,6 +97,8 @@ class Cache:
         self.is_cursor_begun = False  # of the far timers
         self.stored: LruCache[tuple[str, str], bool] = LruCache(10_000)  # frozen definitions known to be stored
         self.returned: LruCache[tuple[ExecutionId, int], bool] = LruCache(1000)  # records whose permits this process has returned
+        self.limited: LruCache[str, LimitedTypes] = LruCache(200)  # by namespace
+        self.priority_queues: LruCache[str, int] = LruCache(10_000)  # by name: when it is to be looked for again; 0: it is there
 
 
 class JournalGap(RuntimeError):

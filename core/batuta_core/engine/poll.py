@@ -16,17 +16,17 @@ from typing import Any
 
 from batuta_core.decider import view
 from batuta_core.decider.known import Known
-from batuta_core.engine import operate, timers, wire
+from batuta_core.engine import operate, priority, timers, wire
 from batuta_core.engine.fetch import graph_of, open_nodes, read_records
 from batuta_core.engine.fold import begun
 from batuta_core.engine.ports import Incoming, Outgoing, PollData, Ports, QueueMissing
 from batuta_core.engine.query import ANSWER_MAX_BYTES
 from batuta_core.engine.resolver import Resolver
-from batuta_core.model.error import BatutaError, NewerSchema, RecordTooLarge, WorkflowNotFound
+from batuta_core.model.error import BatutaError, NewerSchema, RecordTooLarge, Unavailable, WorkflowNotFound
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted
 from batuta_core.model.ids import short_hash
 from batuta_core.model.message import InboxMessage, NotOurs, TaskEnvelope, TaskMessage
-from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.names import ExecutionId, is_priority_queue, task_queue_name
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask, Record
@@ -50,23 +50,28 @@ def poll(
     while len(taken) < count:
         left_ms = 0 if taken else max(end_ms - ports.clock.now_ms(), 0)
         try:
-            received = ports.queues.receive(queue, min(count - len(taken), SQS_BATCH_MAX), min(round(left_ms / 1000), SQS_WAIT_MAX_S))
+            wait_s = min(round(left_ms / 1000), SQS_WAIT_MAX_S)
+            received = priority.receive(ports, queue, min(count - len(taken), SQS_BATCH_MAX), wait_s)
         except QueueMissing:
             return taken
+        except Unavailable:
+            if not taken:
+                raise
+            return taken  # these are committed as this worker's
         before = len(taken)
         fitting = _fitting(received, room, is_first=not taken)
-        room -= sum(map(_input_bytes, fitting))
-        for group in _by_execution(ports, queue, fitting):
+        room -= sum(_input_bytes(message) for _source, message in fitting)
+        for (source, _execution), group in _by_execution(ports, fitting).items():
             try:
-                taken += _take(ports, queue, group, worker_id)
+                taken += _take(ports, source, group, worker_id)
             except Exception as error:
                 if not taken:
                     raise
                 # What is taken is committed as this worker's; this comes again.
-                ports.log.failed("task_not_taken", error, queue=queue, message_id=group[0][0].message_id)
-                ports.queues.release(queue, [item.receipt for item, _message in group])
+                ports.log.failed("task_not_taken", error, queue=source, message_id=group[0][0].message_id)
+                ports.queues.release(source, [item.receipt for item, _message in group])
         if len(fitting) < len(received):
-            ports.queues.release(queue, [other.receipt for other in received[len(fitting) :]])
+            _release(ports, received[len(fitting) :])
             return taken
         is_over = ports.clock.now_ms() >= end_ms
         if not received and (taken or is_over or left_ms < 1000):
@@ -76,13 +81,18 @@ def poll(
     return taken
 
 
-def _fitting(received: Sequence[Incoming], room: int, *, is_first: bool) -> Sequence[Incoming]:
+def _fitting(received: Sequence[tuple[str, Incoming]], room: int, *, is_first: bool) -> Sequence[tuple[str, Incoming]]:
     """The first messages, with which the answer can still be sent: what is taken must be handed out. One always fits into an empty one."""
-    for place, message in enumerate(received):
+    for place, (_source, message) in enumerate(received):
         room -= _input_bytes(message)
         if room < 0 and (place or not is_first):
             return received[:place]
     return received
+
+
+def _release(ports: Ports, received: Sequence[tuple[str, Incoming]]) -> None:
+    for queue in dict.fromkeys(queue for queue, _message in received):
+        ports.queues.release(queue, [message.receipt for source, message in received if source == queue])
 
 
 def _input_bytes(received: Incoming) -> int:
@@ -94,10 +104,10 @@ def _input_bytes(received: Incoming) -> int:
     return found.size_bytes if isinstance(found, PayloadRef) else len(received.text.encode())
 
 
-def _by_execution(ports: Ports, queue: str, received: Sequence[Incoming]) -> list[_Group]:
-    """The tasks among the messages; the others are dealt with."""
-    groups: dict[ExecutionId, _Group] = {}
-    for item in received:
+def _by_execution(ports: Ports, received: Sequence[tuple[str, Incoming]]) -> dict[tuple[str, ExecutionId], _Group]:
+    """The tasks among the messages, by the queue that they came from, too; the others are dealt with."""
+    groups: dict[tuple[str, ExecutionId], _Group] = {}
+    for queue, item in received:
         try:
             message = TaskMessage.parse(item.text)
         except NewerSchema:
@@ -106,14 +116,16 @@ def _by_execution(ports: Ports, queue: str, received: Sequence[Incoming]) -> lis
             ports.log.warning("message_not_ours", queue=queue, message_id=item.message_id, error=str(error))
             ports.queues.delete(queue, [item.receipt])
         else:
-            groups.setdefault(message.execution, []).append((item, message))
-    return list(groups.values())
+            groups.setdefault((queue, message.execution), []).append((item, message))
+    return groups
 
 
 def _take(ports: Ports, queue: str, group: _Group, worker_id: str) -> list[dict[str, Any]]:
     """Records that ``worker_id`` holds the tasks, all of one execution, in one record, and gives their JSON. Messages that have nothing to
     run bring none."""
     execution, receipts = group[0][1].execution, [received.receipt for received, _message in group]
+    if any(message.priority for _received, message in group) and not is_priority_queue(queue):
+        priority.note(ports, queue)
     op = ports.ids.op()
 
     def make(newest: Record) -> list[Event]:

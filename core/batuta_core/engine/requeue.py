@@ -10,15 +10,16 @@ from batuta_core.engine.search import Search, find
 from batuta_core.engine.segments import open_below
 from batuta_core.model.command import EnqueueTask
 from batuta_core.model.execution import WorkflowStatus
-from batuta_core.model.names import ExecutionId, task_queue_name
+from batuta_core.model.names import ExecutionId, priority_queue_name, task_queue_name
 
 _EXECUTIONS_MAX = 1000  # looked through by one call, newest first
 
 
 def waiting(ports: Ports, namespace: str, task_type: str, domain: str = "") -> int:
     """How many tasks a worker would find, now or after their delay; 0 for a type without a queue."""
-    size = _size(ports, namespace, task_type, domain)
-    return size.waiting + size.delayed if size else 0
+    queue = task_queue_name(ports.stage, namespace, task_type, domain)
+    sizes = [_size(ports, queue), _size(ports, priority_queue_name(queue))]
+    return sum(size.waiting + size.delayed for size in sizes if size)
 
 
 def queue_types(ports: Ports, namespace: str) -> list[str]:
@@ -31,13 +32,14 @@ def queue_types(ports: Ports, namespace: str) -> list[str]:
 
 def requeue(ports: Ports, namespace: str, task_type: str) -> int:
     """Conductor pushes again what is pending. Here a task does not lose its message, and a second one would make a worker
-    run it twice; so only a queue that is empty altogether, after somebody purged it, is filled again. Returns how many
-    tasks are on the queue then."""
-    size = _size(ports, namespace, task_type, "")
+    run it twice; so only a queue that is empty altogether, after somebody purged it and its priority queue, is filled again. Returns how
+    many tasks are on the queue then."""
+    queue = task_queue_name(ports.stage, namespace, task_type)
+    size, urgent = _size(ports, queue), _size(ports, priority_queue_name(queue))
     if size is None:
         return 0
-    if size.total:
-        return size.waiting + size.delayed
+    if size.total or (urgent and urgent.total):
+        return size.waiting + size.delayed + (urgent.waiting + urgent.delayed if urgent else 0)
     names = tuple(definition["name"] for definition in ports.definitions.workflows(namespace) if task_type in worker_types(definition))
     if not names:
         return 0
@@ -78,8 +80,8 @@ def send_again(ports: Ports, execution: ExecutionId) -> bool:
     return True
 
 
-def _size(ports: Ports, namespace: str, task_type: str, domain: str) -> QueueSize | None:
+def _size(ports: Ports, queue: str) -> QueueSize | None:
     try:
-        return ports.queues.size(task_queue_name(ports.stage, namespace, task_type, domain))
+        return ports.queues.size(queue)
     except QueueMissing:
         return None

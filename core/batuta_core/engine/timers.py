@@ -21,7 +21,7 @@ from batuta_core.model.error import BatutaError, NewerSchema
 from batuta_core.model.event import QueueMade, TimerFired
 from batuta_core.model.gate import GateDue, GateId
 from batuta_core.model.message import GuardFired, Inbound, InboxMessage, NotOurs, TimerMessage, WantedQueue
-from batuta_core.model.names import ExecutionId, resource_name, task_queue_name
+from batuta_core.model.names import ExecutionId, priority_queue_name, resource_name, task_queue_name
 
 SQS_DELAY_MAX_S = 900  # quota "message delay"
 HORIZON_MINUTES = 14  # what is due within it, is moved
@@ -60,7 +60,7 @@ def send_guard(ports: Ports, execution: ExecutionId, record: int) -> None:
 
 
 def want_queues(ports: Ports, execution: ExecutionId, record: int, wanted: Sequence[WantedQueue]) -> None:
-    """Tasks of types that nobody knew before have no queue: has one made, and each of them sent again."""
+    """Tasks of types that nobody knew before have no queue: has one made, and each of them sent again. Or has a priority queue made."""
     _send(ports, [(TimerMessage(execution=execution, record=record, wanted=one), 0) for one in wanted])
 
 
@@ -96,9 +96,11 @@ def fire(ports: Ports, incoming: Sequence[Incoming], note: Callable[[TimerMessag
         note(message)
         event: Inbound
         if message.wanted:
-            ports.queues.ensure_task_queue(
-                task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type, message.wanted.domain)
-            )
+            queue = task_queue_name(ports.stage, message.execution.namespace, message.wanted.task_type, message.wanted.domain)
+            if message.wanted.is_priority:
+                ports.queues.ensure_task_queue(priority_queue_name(queue))
+                continue
+            ports.queues.ensure_task_queue(queue)
             event = QueueMade(place=message.wanted.place, op=received.message_id, send=message.wanted.send)
         elif message.gate:
             due = GateDue(gate=message.gate, due_ms=message.due_ms)

@@ -1,8 +1,9 @@
 """Task messages of several executions in one request: a batch of the decider sends what it has to each queue together.
 
 A request to SQS costs as much for ten messages as for one, and takes as long. What goes to the functions' own queues is sent at
-once, and so is everything else that a dispatch does; only task messages wait for the end of the batch, whose messages are not
-acknowledged before. Whatever goes wrong with a joint request is settled execution by execution, as after a redelivery.
+once, and so is everything else that a dispatch does, and what goes to a queue that is perhaps not there; only task messages wait
+for the end of the batch, whose messages are not acknowledged before. Whatever goes wrong with a joint request is settled execution
+by execution, as after a redelivery.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from batuta_core.engine import timers
+from batuta_core.engine import priority, timers
 from batuta_core.engine.ports import Outgoing, Ports, Queues
 from batuta_core.model.names import ExecutionId
 
@@ -22,13 +23,14 @@ class Together:
 
     def __init__(self, ports: Ports) -> None:
         self._queues = ports.queues
+        self._cache = ports.cache
         self._functions_queues = (timers.inbox_queue(ports), timers.timers_queue(ports))
         self._waiting: dict[str, list[tuple[ExecutionId | None, Outgoing]]] = defaultdict(list)
         self.execution: ExecutionId | None = None
         self.ports = replace(ports, queues=cast(Queues, self))
 
     def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        if queue in self._functions_queues:
+        if queue in self._functions_queues or priority.is_doubtful(self._cache, queue):
             self._queues.send(queue, messages)
         else:
             self._waiting[queue].extend((self.execution, message) for message in messages)
@@ -45,5 +47,6 @@ class Together:
                 self._queues.send(queue, [message for _execution, message in waiting])
             except Exception as error:  # of whatever kind: each of them is tried alone, which names what is wrong
                 failed.update((execution, error) for execution, _message in waiting if execution)
+                priority.forget(self._cache, queue)  # it may have been deleted: then they are sent to the other one
         self._waiting.clear()
         return failed

@@ -302,6 +302,23 @@ class QueueMade:
         return cls(place=TaskPlace(*data["task"]), op=data["op"], send=data["send"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLimited:
+    """The task's type has had its first limits since the execution began: its delivery was not sent, it waits for ``gate``. ``send``
+    as in TaskHandedBack."""
+
+    place: TaskPlace
+    send: int
+    gate: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"e": "task_limited", "task": self.place.to_list(), "send": self.send, "gate": self.gate}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskLimited:
+        return cls(place=TaskPlace(*data["task"]), send=data["send"], gate=data["gate"])
+
+
 NO_TIMER = 0  # a user's "decide" looks at the deadlines as a timer does, and takes none away
 
 
@@ -371,7 +388,7 @@ class WorkflowBroken:
         return cls(op=data["op"], reason=data["why"])
 
 
-TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade
+TaskEvent = TaskStarted | TaskUpdated | TaskHeartbeat | TaskHandedBack | TaskDeadLettered | TaskUndeliverable | QueueMade | TaskLimited
 Event = (
     WorkflowStarted
     | TaskEvent
@@ -393,6 +410,7 @@ _FROM_DICT: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "task_dead_lettered": TaskDeadLettered.from_dict,
     "task_undeliverable": TaskUndeliverable.from_dict,
     "queue_made": QueueMade.from_dict,
+    "task_limited": TaskLimited.from_dict,
     "timer_fired": TimerFired.from_dict,
     "child_began": ChildBegan.from_dict,
     "child_ended": ChildEnded.from_dict,

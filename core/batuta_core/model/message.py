@@ -19,7 +19,7 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from batuta_core.model.error import NewerSchema, TokenRefused
-from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated, event_from_dict
+from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskLimited, TaskStarted, TaskUpdated, event_from_dict
 from batuta_core.model.frozen import dataclass
 from batuta_core.model.gate import GATE_MESSAGES, GateMessage
 from batuta_core.model.json_text import strict_json
@@ -30,6 +30,7 @@ from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
 
 SCHEMA = 1
+LIMITED_SCHEMA = 3  # of TaskLimited, likewise
 GATE_SCHEMA = 2  # of what is said to gates: functions of before there were any let it wait for those that know them
 MESSAGE_MAX_BYTES = 256 * 1024  # SQS took 256 KiB until 2025-08 and takes 1 MiB since; other servers still the former
 TASK_INPUT_MAX_BYTES = 192 * 1024  # a larger input goes by reference; the rest of 256 KiB is ours, with room
@@ -76,7 +77,7 @@ class InboxMessage:
     def to_text(self, signer: Signer | None = None) -> str:
         """``signer`` signs it as our own; without one the token must be set."""
         event = self.event.to_dict()
-        schema = GATE_SCHEMA if isinstance(self.event, GateMessage) else SCHEMA
+        schema = LIMITED_SCHEMA if isinstance(self.event, TaskLimited) else GATE_SCHEMA if isinstance(self.event, GateMessage) else SCHEMA
         out: dict[str, Any] = {"v": schema, "ns": self.execution.namespace, "wf": self.execution.workflow_id, "ev": event}
         if signer is not None:
             out["sig"] = signer.signature(_signed_text(self.execution, event))
@@ -88,7 +89,7 @@ class InboxMessage:
     @classmethod
     def parse(cls, text: str, signer: Signer) -> InboxMessage:
         """Raises NotOurs, NewerSchema (it must wait), or TokenRefused."""
-        data = _load(text, GATE_SCHEMA)
+        data = _load(text, LIMITED_SCHEMA)
         try:
             execution = ExecutionId(str(data["ns"]), str(data["wf"]))
             event = _inbound_from_dict(data["ev"])
@@ -211,12 +212,14 @@ class TaskMessage:
 
 
 class WantedQueue(NamedTuple):
-    """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet."""
+    """The task at ``place`` cannot be sent, for the ``send``-th time: its type has no queue yet. ``is_priority``: it was sent, and those
+    that come after it shall find a priority queue."""
 
     task_type: str
     domain: str
     place: TaskPlace
     send: int
+    is_priority: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +283,8 @@ class TimerMessage:
             out["due"] = self.due_ms
         if self.wanted:
             out["queue"] = [self.wanted.task_type, self.wanted.domain, self.wanted.place.to_list(), self.wanted.send]
+            if self.wanted.is_priority:  # functions that know of no such queue drop the message: the next task asks again
+                out["queue"].append(True)
         if self.gate:
             out["gate"] = self.gate
         return _dump(out)
@@ -291,8 +296,8 @@ class TimerMessage:
         try:
             wanted = None
             if "queue" in data:
-                task_type, domain, place, send = data["queue"]
-                wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send))
+                task_type, domain, place, send, *more = data["queue"]
+                wanted = WantedQueue(str(task_type), str(domain), TaskPlace(*map(int, place)), int(send), bool(more))
             execution = ExecutionId(data["ns"], data["wf"])
             gate = str(data.get("gate", ""))
             return cls(execution=execution, record=int(data["rec"]), due_ms=int(data.get("due", 0)), wanted=wanted, gate=gate)

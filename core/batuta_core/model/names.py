@@ -19,6 +19,10 @@ _STAGE = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?")
 _NOT_IN_QUEUE_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
 QUEUE_NAME_MAX = 80  # SQS quota "Queue name"
+_PRIORITY = "-p"  # ends the name of a priority queue
+# Of so many receives while a queue and its priority queue hold tasks one begins with the former, which so gets at least this share: no
+# priority is starved (ADR 23).
+OWN_FIRST_OF = 8
 _HASH_CHARS = 16  # 80 bits: two of a billion task types meet with a chance of 1 : 2,000,000
 
 
@@ -69,6 +73,19 @@ def task_queue_name(stage: str, namespace: str, task_type: str, domain: str = ""
     prefix = f"batuta-{stage}--{namespace}--"
     shown = _NOT_IN_QUEUE_NAMES.sub("_", f"{task_type}-{domain}" if domain else task_type)
     return f"{prefix}{shown[: QUEUE_NAME_MAX - len(prefix) - _HASH_CHARS - 1]}-{digest}"
+
+
+def priority_queue_name(task_queue: str) -> str:
+    """The queue beside ``task_queue`` for what is of a higher priority: ``batuta-prod--shop--charge_card-<hash>-p``.
+
+    The hash stays, so this is injective, too; and it is no task queue's name, since those end with their hash.
+    """
+    shown, _dash, digest = task_queue.rpartition("-")
+    return f"{shown[: QUEUE_NAME_MAX - _HASH_CHARS - 1 - len(_PRIORITY)]}-{digest}{_PRIORITY}"
+
+
+def is_priority_queue(queue: str) -> bool:
+    return queue.endswith(_PRIORITY)
 
 
 # --- segments

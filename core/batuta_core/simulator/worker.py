@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from batuta_core.model.error import BatutaError
 from batuta_core.model.event import Event, TaskHandedBack, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA, InboxMessage, NotOurs, TaskEnvelope, TaskMessage
+from batuta_core.model.names import OWN_FIRST_OF, priority_queue_name, task_queue_name
 from batuta_core.simulator.world import Action, World
 
 _POLL_COUNT = 5  # those of one execution are taken in one record
@@ -55,18 +57,21 @@ class SdkWorker:
         self._name = name
         self._schema = schema
         self.reports: list[Report] = []
+        self._overtaken: Counter[str] = Counter()  # how often in a row a priority queue came before the queue
         world.sources.append(self._ready)
 
     def _ready(self) -> list[Action]:
         queues = self._world.queues
-        return [
-            Action(self._name, functools.partial(self._turn, queue), WORKER_LIFE_MS)
-            for queue in queues.task_queues()
-            if queues.is_ready(queue)
-        ]
+        ready = [queue for queue in queues.task_queues() if queues.is_ready(queue)]
+        for queue in list(ready):
+            if (priority := priority_queue_name(queue)) in ready:  # one of the two has to wait
+                ready.remove(priority if self._overtaken[queue] >= OWN_FIRST_OF - 1 else queue)
+        return [Action(self._name, functools.partial(self._turn, queue), WORKER_LIFE_MS) for queue in ready]
 
     def _turn(self, queue: str) -> None:
         world = self._world
+        self._overtaken[queue] = 0
+        self._overtaken.update(other for other in world.queues.task_queues() if priority_queue_name(other) == queue)
         for received in world.io("queues.receive", world.queues.receive, queue, 1, 0):
             try:
                 envelope = TaskEnvelope.parse(received.text)
@@ -171,19 +176,29 @@ class HttpWorker:
         self.reports: list[Report] = []
         self._held: list[tuple[str, Mapping[str, Any]]] = []
         world.sources.append(self._ready)
+        world.wakers.append(self._wakes)
 
     def _ready(self) -> list[Action]:
         queues = self._world.queues
         found = [
             Action("poll", functools.partial(self._poll, namespace, task_type))
             for namespace, task_type, queue in self._queues()
-            if queues.is_ready(queue)
+            if queues.is_ready(queue) or 0 < self._looks_ms(queue) <= self._world.now_ms
         ]
         return found + [Action("report", functools.partial(self._report, *held)) for held in self._held[:1]]
 
-    def _queues(self) -> list[tuple[str, str, str]]:
-        from batuta_core.model.names import task_queue_name
+    def _looks_ms(self, queue: str) -> int:
+        """From when on a poll finds what lies on the priority queue; before, the API may think that there is none. 0: nothing lies
+        there."""
+        name = priority_queue_name(queue)
+        if name not in self._world.queues.names() or not self._world.queues.is_ready(name):
+            return 0
+        return (self._world.plain.cache.priority_queues.get(name) or 1) + self._world.skew_ms
 
+    def _wakes(self) -> list[int]:
+        return [self._looks_ms(queue) for _namespace, _type, queue in self._queues()]
+
+    def _queues(self) -> list[tuple[str, str, str]]:
         known = set(self._world.queues.task_queues())
         named = [(namespace, task_type, task_queue_name("sim", namespace, task_type)) for namespace, task_type in self._types()]
         return [item for item in named if item[2] in known]

@@ -283,6 +283,8 @@ class World:
         cache.payloads.clear()
         cache.stored.clear()
         cache.returned.clear()
+        cache.limited.clear()
+        cache.priority_queues.clear()
         cache.is_cursor_begun = False
 
     def _jump(self) -> bool:

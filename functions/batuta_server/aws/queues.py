@@ -12,6 +12,7 @@ from batuta_core.engine.ports import QUEUE_RETENTION_S, Incoming, Outgoing, Queu
 from batuta_core.model.aws_codes import is_retriable
 from batuta_core.model.error import BatutaError, PayloadTooLarge, ResourceMissing, Unavailable
 from batuta_core.model.message import MESSAGE_MAX_BYTES
+from batuta_core.model.names import is_priority_queue
 from batuta_server import layout
 from batuta_server.aws.errors import AwsError, to_batuta
 from batuta_server.aws.transport import Transport, pause_s
@@ -43,8 +44,8 @@ class SqsQueues:
                 self._send(queue, entries)
             except QueueMissing:
                 # A message that finds no queue fails its task, so a queue that was made a moment ago gets its second. Many
-                # queues that will never be must not take all of a function's life, though.
-                if time.monotonic() - self._waited < _WAIT_AGAIN_S:
+                # queues that will never be must not take all of a function's life, though. Beside a priority queue there is another.
+                if is_priority_queue(queue) or time.monotonic() - self._waited < _WAIT_AGAIN_S:
                     raise
                 time.sleep(_SENDABLE_AFTER_S)
                 self._waited = time.monotonic()

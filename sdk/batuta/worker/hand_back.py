@@ -40,7 +40,7 @@ class HandBack:
         logger.info("task %s (%s) is handed back", held.message.task_id, held.message.ref)
         message = held.message
         if not held.is_leased:
-            await self.hand_back(message, held.queue, held.let_go())
+            await self.hand_back(message, held.let_go())
             return
         event = TaskUpdated(
             place=message.place,
@@ -59,9 +59,9 @@ class HandBack:
         await self._tell(envelope)
         await self._release(envelope, queue, [receipt], envelope.wait_s(now_ms()))
 
-    async def hand_back(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+    async def hand_back(self, message: TaskMessage, leases: Sequence[Lease]) -> None:
         await self._tell(message)
-        await self.release(message, queue, leases)
+        await self.release(message, leases)
 
     async def tell_gone(self, message: TaskMessage) -> bool:
         """That its message will be deleted unread. Whether the server has heard it: else it must not be."""
@@ -78,11 +78,12 @@ class HandBack:
             return False
         return True
 
-    async def release(self, message: TaskMessage, queue: str, leases: Sequence[Lease]) -> None:
+    async def release(self, message: TaskMessage, leases: Sequence[Lease]) -> None:
         """A renewal that is under way comes first: landing later it would hide the message for another lease."""
         if renewals := {lease.renewal for lease in leases if lease.renewal is not None}:
             await asyncio.wait(renewals, timeout=self._timing.flush_s)
-        await self._release(message, queue, [lease.receipt for lease in leases], 0)
+        for queue in dict.fromkeys(lease.queue for lease in leases):
+            await self._release(message, queue, [lease.receipt for lease in leases if lease.queue == queue], 0)
 
     async def _release(self, message: TaskMessage | TaskEnvelope, queue: str, receipts: Sequence[str], hidden_s: int) -> None:
         try:

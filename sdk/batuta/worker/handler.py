@@ -82,8 +82,8 @@ class TaskHandler:
             give_back(served.places)
             self.hand_back(message, queue, received)
             return
-        held = self._hold(message, served, queue)
-        held.take(message, received)
+        held = self._hold(message, served)
+        held.take(message, queue, received)
         held.course = self._start(self._courses, self._course(held, received))
 
     def _begin_next(self, message: TaskMessage, served: Served, queue: str, received: Received) -> None:
@@ -103,10 +103,10 @@ class TaskHandler:
             self.hand_back(message, queue, received)
         else:
             logger.info("task %s was delivered again while it runs here", message.task_id)
-            held.take(message, received)
+            held.take(message, queue, received)
 
     def hand_back(self, message: TaskMessage, queue: str, received: Received) -> None:
-        self._start(self._errands, self._parts.back.hand_back(message, queue, [Lease(received.receipt, 0.0, 0.0)]))
+        self._start(self._errands, self._parts.back.hand_back(message, [Lease(queue, received.receipt, 0.0, 0.0)]))
 
     def send_back(self, message: TaskMessage, queue: str, received: Received) -> None:
         """Into line: this worker does not begin it."""
@@ -119,7 +119,7 @@ class TaskHandler:
     def let_wait(self, envelope: TaskEnvelope, queue: str, received: Received) -> None:
         self._start(self._errands, self._parts.back.let_wait(envelope, queue, received.receipt))
 
-    def _hold(self, message: TaskMessage, served: Served, queue: str) -> Held:
+    def _hold(self, message: TaskMessage, served: Served) -> Held:
         started_ms = message.started_ms or now_ms()
         link = HeldLink(self._parts.signs, asyncio.get_running_loop())
         deadline_ms = _deadline_ms(message, started_ms)
@@ -127,7 +127,6 @@ class TaskHandler:
         held = Held(
             message=message,
             served=served,
-            queue=queue,
             context=context,
             link=link,
             started_ms=started_ms,
@@ -162,7 +161,7 @@ class TaskHandler:
                 await self._parts.reporter.finish(held.message, outcome, held.started_ms)
                 self._finish(held)
             elif held.leases and not held.is_ending:  # it was delivered to us anew after its lease had been lost
-                await self._parts.back.release(held.message, held.queue, held.let_go())
+                await self._parts.back.release(held.message, held.let_go())
         finally:
             signs.cancel()
 
@@ -217,7 +216,7 @@ class TaskHandler:
         held.is_ending = held.is_reported = True
         self._remembered.add(held.message)
         for lease in held.let_go():
-            self._start(self._errands, self._delete(held.queue, lease.receipt))
+            self._start(self._errands, self._delete(lease.queue, lease.receipt))
 
     # --- what befalls leases
 
@@ -239,7 +238,7 @@ class TaskHandler:
             logger.error("task %s cannot be held beyond the limit of its queue: %s", held.message.task_id, error)
             return
         for lease in held.let_go():
-            await self._delete(held.queue, lease.receipt)
+            await self._delete(lease.queue, lease.receipt)
 
     # --- the end
 

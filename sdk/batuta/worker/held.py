@@ -33,8 +33,9 @@ ServedTypes = Mapping[tuple[str, str], Served]  # by namespace and task type
 
 @dataclass(slots=True)
 class Lease:
-    """The hold on one message. Times are of the monotonic clock."""
+    """The hold on one message of ``queue``. Times are of the monotonic clock."""
 
+    queue: str
     receipt: str
     received_s: float
     renewed_s: float
@@ -43,11 +44,10 @@ class Lease:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Held:
-    """``leases`` is by message id: a task may lie on its queue twice, and both messages go with its result."""
+    """``leases`` is by message id: a task may lie on its queue twice, or on two queues, and both messages go with its result."""
 
     message: TaskMessage
     served: Served
-    queue: str
     context: TaskContext
     link: TaskLink
     started_ms: int
@@ -70,14 +70,14 @@ class Held:
     def key(self) -> TaskKey:
         return key_of(self.message)
 
-    def take(self, message: TaskMessage, received: Received) -> None:
+    def take(self, message: TaskMessage, queue: str, received: Received) -> None:
         """A delivery of the task: its first, the same message with a new receipt, or a second message, which holds it from now
         on even if the journal did before. What is reported counts for the latest of them, else the server would take it for late
         while the messages are deleted."""
         now_s = time.monotonic()
         if message.call > self.message.call:
             self.message = message
-        self.leases[received.message_id] = Lease(received.receipt, now_s, now_s)
+        self.leases[received.message_id] = Lease(queue, received.receipt, now_s, now_s)
         self.is_lost = self.is_leased = self.is_moving = False
         self.has_moved.clear()
 

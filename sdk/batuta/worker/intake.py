@@ -40,6 +40,8 @@ class Intake:
         except NotOurs as error:
             self._leave(source, received, error)
             return
+        if message.priority and source.beside is not None and source is source.beside.own:
+            source.beside.hint()
         served = source.served.get((message.execution.namespace, message.task_type))
         is_new = self._handler.is_new(message)
         if is_new and message.is_rated and received.receives > 1:

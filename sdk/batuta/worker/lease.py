@@ -59,7 +59,7 @@ class LeaseKeeper:
         for held in list(self._held):
             for message_id, lease in held.leases.items():
                 if now_s - lease.renewed_s >= self._timing.renew_after_s and lease.renewal is None:
-                    due[held.queue].append(_Due(held, message_id, lease))
+                    due[lease.queue].append(_Due(held, message_id, lease))
             if any(now_s - lease.received_s >= self._timing.hold_max_s for lease in held.leases.values()):
                 self._move_to_journal(held)
         for queue, items in due.items():

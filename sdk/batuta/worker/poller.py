@@ -10,6 +10,9 @@ an idle queue therefore keeps places from the busy ones, hence these rules:
   if that is more than its share. Eight threads are kept for these.
 * Turns go by the time of the last poll, alternating between queues that brought something last time and queues that
   did not: the busy cannot starve the idle, nor the idle the busy.
+
+Beside each queue there may be a priority queue, most often there is none (``worker.beside``): it is looked for now and then. The two take
+turns by rules of their own.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
 
 from batuta import backoff
 from batuta.worker.health import QueueHealth
@@ -28,6 +32,9 @@ from batuta.worker.permits import Places, free_in, give_back, reserve
 from batuta.worker.queues import BATCH_MAX, Received
 from batuta.worker.timing import Timing
 from batuta_core.model.error import BatutaError, ResourceMissing
+
+if TYPE_CHECKING:
+    from batuta.worker.beside import Beside
 
 logger = logging.getLogger("batuta.worker")
 
@@ -52,6 +59,12 @@ class Source:
     succeeded_s: float | None = None
     is_missing: bool = False
     error: str | None = None
+    beside: Beside | None = field(default=None, repr=False)
+
+    @property
+    def is_absent(self) -> bool:
+        """A priority queue that nobody needed yet."""
+        return self.beside is not None and self.beside.priority is self and self.beside.is_absent
 
     def health(self, now_s: float) -> QueueHealth:
         age_s = None if self.succeeded_s is None else round(now_s - self.succeeded_s, 1)
@@ -96,7 +109,8 @@ class Poller:
         self._is_stopping = False
 
     def _share_out(self) -> None:
-        count, half = len(self._sources), max(self._process.limit // 2, 1)
+        count = sum(not source.is_absent for source in self._sources)
+        half = max(self._process.limit // 2, 1)
         self._quiet_max = min(QUIET_POLLS_MAX, half)
         waiting = min(count, self._quiet_max)
         self._share = BATCH_MAX if count == 1 else max(min(half // waiting, BATCH_MAX), 1)
@@ -153,22 +167,30 @@ class Poller:
             eager_share = max(min(self._process.free // len(busy), BATCH_MAX), self._share)
         lines = (idle, busy) if self._was_busy_last else (busy, idle)
         for source in chain.from_iterable(zip_longest(*lines)):
-            if source is not None:
-                self._begin_poll(source, eager_share if source.is_eager else self._share, now_s)
+            if source is None:
+                continue
+            for one in source.beside.in_turn(source, now_s) if source.beside else (source,):
+                self._begin_poll(one, eager_share if one.is_eager else self._share, now_s)
 
     def _begin_poll(self, source: Source, wanted: int, now_s: float) -> None:
         quiet = sum(self._polls.values())
         if len(self._polls) >= QUIET_POLLS_MAX + EAGER_POLLS_MAX:
             return
         is_quiet = not source.is_eager or min(wanted, free_in(source.places)) <= self._share
+        wait_s = self._wait_s if is_quiet else 0
+        if source.beside is not None:
+            wanted, wait_s = source.beside.bounded(source, wanted, wait_s)
+            is_quiet = wait_s > 0
         if is_quiet and quiet >= self._quiet_max:
             return
         count = reserve(source.places, wanted)
         if not count:
             return
         source.is_polling, source.polled_s = True, now_s
+        if source.beside is not None:
+            source.beside.note_poll(source, now_s)
         self._was_busy_last = source.is_busy
-        task = asyncio.get_running_loop().create_task(self._poll(source, count, self._wait_s if is_quiet else 0))
+        task = asyncio.get_running_loop().create_task(self._poll(source, count, wait_s))
         self._polls[task] = is_quiet
         task.add_done_callback(self._note_end)
 
@@ -178,23 +200,22 @@ class Poller:
 
     async def _poll(self, source: Source, count: int, wait_s: int) -> None:
         received: Sequence[Received] = ()
+        was_absent = source.is_absent
         try:
             received = await self._receive(source.queue, count, wait_s)
             source.note_success()
-        except ResourceMissing as error:
-            if not source.failures:
-                logger.info("queue %s does not exist yet: its task type is not registered on the server", source.queue)
-            source.note_failure(error.message, is_missing=True)
-            source.pause(self._timing.missing_retry_s)
+            if was_absent and source.beside is not None:
+                source.beside.note_found()
         except Exception as error:
-            source.note_failure(str(error), is_missing=False)
-            pause_s = backoff.delay_s(source.failures, first_s=self._timing.poll_retry_first_s, max_s=self._timing.poll_retry_max_s)
-            source.pause(pause_s)
-            trace = None if isinstance(error, BatutaError) else error
-            logger.warning("queue %s cannot be polled, next try in %.1f s: %s", source.queue, pause_s, error, exc_info=trace)
+            if source.beside is None or source is not source.beside.priority or not (was_absent or isinstance(error, ResourceMissing)):
+                self._note_failure(source, error)
+            else:
+                source.beside.note_absent(error)
         finally:
             source.is_polling = False
             give_back(source.places, count - len(received))
+        if source.is_absent is not was_absent:
+            self._share_out()
         source.is_busy, source.is_eager = bool(received), len(received) == count
         for message in received:
             try:
@@ -202,3 +223,16 @@ class Poller:
             except Exception:  # an error of ours: the message comes again when its lease ends, its place is free now
                 logger.exception("message %s on %s could not be taken in", message.message_id, source.queue)
                 give_back(source.places)
+
+    def _note_failure(self, source: Source, error: Exception) -> None:
+        if isinstance(error, ResourceMissing):
+            if not source.failures:
+                logger.info("queue %s does not exist yet: its task type is not registered on the server", source.queue)
+            source.note_failure(error.message, is_missing=True)
+            source.pause(self._timing.missing_retry_s)
+            return
+        source.note_failure(str(error), is_missing=False)
+        pause_s = backoff.delay_s(source.failures, first_s=self._timing.poll_retry_first_s, max_s=self._timing.poll_retry_max_s)
+        source.pause(pause_s)
+        trace = None if isinstance(error, BatutaError) else error
+        logger.warning("queue %s cannot be polled, next try in %.1f s: %s", source.queue, pause_s, error, exc_info=trace)

@@ -73,7 +73,7 @@ class Service:
         self._plan = plan
         self._process = Places(plan.max_in_progress)
         self._children = Places(plan.processes)
-        self._sources = sources_of(plan.offers, plan.stage, self._process, self._children)
+        self._sources = sources_of(plan.offers, plan.stage, self._process, self._children, plan.timing)
         self._polls = DaemonPool("batuta-poll", QUIET_POLLS_MAX + EAGER_POLLS_MAX)
         self._io = DaemonPool("batuta-io", _IO_THREADS)
         self._renewals = DaemonPool("batuta-lease", _RENEWAL_THREADS)
@@ -113,7 +113,7 @@ class Service:
             is_healthy=is_turning and max(failing_s, default=0.0) < self._plan.timing.unhealthy_after_s,
             state="stopped" if self.has_ended.is_set() else "stopping" if self._is_draining else "running",
             in_progress=len(self._handler.held) if self._handler is not None else 0,
-            queues={source.queue: source.health(now_s) for source in self._sources},
+            queues={source.queue: source.health(now_s) for source in self._sources if not source.is_absent},
         )
 
     # --- the thread
@@ -196,7 +196,7 @@ class Service:
 
     async def _register(self, poller: Poller, ask: Ask | None) -> None:
         offers = await register(self._plan.offers, ask)
-        self._sources = sources_of(offers, self._plan.stage, self._process, self._children, self._sources)
+        self._sources = sources_of(offers, self._plan.stage, self._process, self._children, self._plan.timing, self._sources)
         poller.serve(self._sources)
         poller.look_again()
 

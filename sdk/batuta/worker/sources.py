@@ -8,10 +8,12 @@ from typing import Any
 
 from batuta.binding import Binding
 from batuta.task_function import TaskFunction
+from batuta.worker.beside import Beside
 from batuta.worker.held import Served
 from batuta.worker.permits import Places
 from batuta.worker.poller import Source
-from batuta_core.model.names import task_queue_name
+from batuta.worker.timing import Timing
+from batuta_core.model.names import priority_queue_name, task_queue_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +65,33 @@ def offers_of(functions: Sequence[TaskFunction], namespace: str, queue: str | No
     return offers
 
 
-def sources_of(offers: Sequence[Offer], stage: str, process: Places, children: Places, before: Sequence[Source] = ()) -> list[Source]:
-    """One source per queue. ``process`` are the places of the whole process, ``children`` those of its child processes. A source
-    of ``before`` that would be made again as it is stays."""
+def sources_of(
+    offers: Sequence[Offer], stage: str, process: Places, children: Places, timing: Timing, before: Sequence[Source] = ()
+) -> list[Source]:
+    """Two sources per queue: the priority queue beside it comes first. ``process`` are the places of the whole process, ``children``
+    those of its child processes. Sources of ``before`` that would be made again as they are stay."""
     queues: dict[str, dict[tuple[str, str], Served]] = {}
     for offer in offers:
         queues.setdefault(offer.queue_name(stage), {})[offer.key] = _served(offer, process, children)
     for offer in offers:
         for queue in offer.further:  # where another function serves the type, that one was meant
             queues.setdefault(offer.queue_name(stage, queue), {}).setdefault(offer.key, _served(offer, process, children))
-    known = {source.queue: source for source in before}
-    return [
-        known[queue]
-        if queue in known and known[queue].served == served
-        else Source(queue=queue, served=served, places=tuple(dict.fromkeys(place for item in served.values() for place in item.places)))
-        for queue, served in queues.items()
-    ]
+    known = {source.queue: source.beside for source in before}
+    found: list[Source] = []
+    for queue, served in queues.items():
+        beside = known.get(queue)
+        if beside is None or beside.own.served != served:
+            beside = _beside(queue, served, timing)
+        found += [beside.priority, beside.own]
+    return found
+
+
+def _beside(queue: str, served: dict[tuple[str, str], Served], timing: Timing) -> Beside:
+    places = tuple(dict.fromkeys(place for item in served.values() for place in item.places))
+    own, priority = (Source(queue=name, served=served, places=places) for name in (queue, priority_queue_name(queue)))
+    beside = Beside(own=own, priority=priority, timing=timing)
+    own.beside = priority.beside = beside
+    return beside
 
 
 def _served(offer: Offer, process: Places, children: Places) -> Served:

@@ -13,6 +13,7 @@ MISSING_RETRY_S = 3.0
 # Requests to an emulator cost nothing; Ctrl-C should not take ten seconds there, nor a new queue three to be seen.
 LOCAL_POLL_WAIT_S = 1
 LOCAL_MISSING_RETRY_S = 0.3
+LOCAL_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,10 @@ class Timing:
     poll_retry_first_s: float = 0.5
     poll_retry_max_s: float = 30.0
     missing_retry_s: float = MISSING_RETRY_S  # a queue that is not there: its task type may be registered at any moment
+    # For a priority queue, which most task types never have: each look is a request, so an idle worker pays $0.02 a month and queue.
+    look_s: float = 60.0
+    look_busy_s: float = 10.0  # ... while there is work: only then does a priority matter much
+    hint_s: float = 30.0  # after a task of a priority that came over the other queue it is looked for as a missing queue is
     stranger_pause_s: float = 1.0  # before the next poll of a queue that brought a task which is not served, or cannot be read, here
 
     visibility_s: int = 30  # the attribute that the stage gives its task queues
@@ -53,4 +58,4 @@ class Timing:
     @classmethod
     def local(cls) -> Timing:
         """For a server on this machine."""
-        return cls(poll_wait_s=LOCAL_POLL_WAIT_S, missing_retry_s=LOCAL_MISSING_RETRY_S)
+        return cls(poll_wait_s=LOCAL_POLL_WAIT_S, missing_retry_s=LOCAL_MISSING_RETRY_S, look_s=LOCAL_LOOK_S, look_busy_s=LOCAL_LOOK_S)

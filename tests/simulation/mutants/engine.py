@@ -332,3 +332,61 @@ add(
 """,
     "tasks of a poll that dies, or finds the journal throttled, are on no queue and held by nobody",
 )
+add(
+    "priority-not-heeded",
+    "batuta_core.engine.dispatch",
+    "    if newest.head.about.priority > 0 and not node.type.system_queue:\n",
+    "    if newest.head.about.priority > 99 and not node.type.system_queue:\n",
+    "what is urgent waits behind all the others",
+)
+add(
+    "priority-task-lost-with-its-queue",
+    "batuta_core.engine.priority",
+    """        ports.queues.send(queue, messages)
+
+
+def is_doubtful""",
+    """
+
+def is_doubtful""",
+    "the first task of a priority is on no queue",
+)
+add(
+    "priority-queue-never-made",
+    "batuta_core.engine.timers",
+    """                ports.queues.ensure_task_queue(priority_queue_name(queue))
+                continue
+""",
+    """                continue
+""",
+    "every task of a priority goes with the others",
+)
+add(
+    "priority-queue-believed-in",
+    "batuta_core.engine.together",
+    """                priority.forget(self._cache, queue)  # it may have been deleted: then they are sent to the other one
+""",
+    "",
+    "a gate sends to a queue that was deleted, again and again",
+)
+add(
+    "priority-starves-the-others",
+    "batuta_core.engine.priority",
+    "        order = [queue, name] if is_there(ports.cache, name) and _is_own_first(ports) else [name, queue]\n",
+    "        order = [name, queue]\n",
+    "as long as urgent ones come nobody polls the others",
+)
+add(
+    "first-limit-told-and-sent",
+    "batuta_core.engine.dispatch",
+    "        tasks = [task for task in tasks if task.gate or nodes[task.ref].shown_name not in limited]\n",
+    "",
+    "what shall wait for its type's first limit is put on the queue, too",
+)
+add(
+    "first-limit-known-for-ever",
+    "batuta_core.engine.limits",
+    "            known = types.known if types and types.revision == revision else {}\n",
+    "            known = types.known if types else {}\n",
+    "a first limit holds for no execution that a process of before decides",
+)

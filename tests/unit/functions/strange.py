@@ -29,4 +29,4 @@ STRANGE = (
     "[" * 100_000,
     '{"v": 1, "ev": ' + '{"a":' * 100_000,
 )
-NEWER = '{"v": 3, "shape": "unknown"}'
+NEWER = '{"v": 4, "shape": "unknown"}'

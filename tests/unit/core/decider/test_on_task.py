@@ -9,8 +9,18 @@ from tests.unit.core.decider.play import BEGIN_MS, Play, simple
 
 from batuta_core.decider.on_task import LOST_LEASES_MAX
 from batuta_core.decider.timeout import DELAY_MAX_MS, LEASE_MS, RESEND_MS
-from batuta_core.model.command import EnqueueTask
-from batuta_core.model.event import QueueMade, TaskDeadLettered, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUndeliverable
+from batuta_core.model.command import EnqueueTask, ReturnPermit
+from batuta_core.model.event import (
+    QueueMade,
+    TaskDeadLettered,
+    TaskHandedBack,
+    TaskHeartbeat,
+    TaskLimited,
+    TaskStarted,
+    TaskUndeliverable,
+    TaskUpdated,
+    TimerFired,
+)
 from batuta_core.model.execution import REASON_MAX_CHARS, TaskStatus
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import Mark
@@ -222,6 +232,33 @@ def test_a_task_is_sent_once_for_each_time_that_its_queue_was_missing() -> None:
     assert play.decide(QueueMade(place=FIRST, op="x", send=0)) is None  # a repeat
     play.decide(QueueMade(place=FIRST, op="y", send=1))
     assert play.open("a").sends == 2
+
+
+def test_a_task_that_hears_of_its_types_first_limit_waits_for_the_gate_and_returns_its_permit() -> None:
+    play = one(retryCount=1, retryDelaySeconds=0)
+    record = play.decide(TaskLimited(place=FIRST, send=0, gate="a"))
+    assert record is not None
+    assert record.commands[0] == EnqueueTask(place=FIRST, ref="a")
+    assert (play.open("a").gate, play.open("a").sends) == ("a", 1)
+    assert play.decide(TaskLimited(place=FIRST, send=0, gate="a")) is None  # a repeat
+    assert play.decide(TaskLimited(place=FIRST, send=1, gate="a")) is None
+    ended = play.decide(TaskUpdated(place=FIRST, status=TaskStatus.FAILED, output=None))
+    assert ended is not None
+    assert [command for command in ended.commands if isinstance(command, ReturnPermit)] == [ReturnPermit(gate="a", place=FIRST, send=1)]
+
+
+def test_a_delayed_task_that_hears_of_a_limit_stands_in_line_when_it_is_due() -> None:
+    play = Play(simple("a", startDelay=60), task_definitions=[{"name": "a", "retryCount": 0}])
+    assert play.open("a").sent_ms
+    record = play.decide(TaskLimited(place=FIRST, send=0, gate="a"))
+    assert record is not None
+    assert not [command for command in record.commands if isinstance(command, EnqueueTask)]
+    assert play.head.mark is not None
+    play.now_ms = play.head.mark.due_ms
+    fired = play.decide(TimerFired(timer=play.head.mark.timer, due_ms=play.head.mark.due_ms))
+    assert fired is not None
+    assert [command.ref for command in fired.commands if isinstance(command, EnqueueTask)] == ["a"]
+    assert play.open("a").gate == "a"
 
 
 def test_a_task_that_can_never_be_sent_fails_without_retries() -> None:

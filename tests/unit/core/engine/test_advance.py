@@ -112,7 +112,7 @@ def test_a_worker_cannot_report_on_anothers_task(server: Server) -> None:
 
 
 def test_a_message_of_a_newer_version_comes_again(server: Server) -> None:
-    assert advance_batch(server.ports, [Incoming("new", '{"v":3}', "r", 1)]) == ["new"]
+    assert advance_batch(server.ports, [Incoming("new", '{"v":4}', "r", 1)]) == ["new"]
 
 
 def test_messages_wait_in_order_for_the_keys_that_check_them_and_hold_up_nobody(server: Server) -> None:
@@ -163,7 +163,7 @@ def test_alone_an_innocent_message_is_decided_like_any_other(server: Server) -> 
     assert advance_alone(server.ports, incoming(server, execution, DONE))
     assert server.newest(execution).seq == 2
     assert advance_alone(server.ports, Incoming("m", "junk", "r", 1))
-    assert not advance_alone(server.ports, Incoming("m", '{"v":3}', "r", 1))
+    assert not advance_alone(server.ports, Incoming("m", '{"v":4}', "r", 1))
 
 
 # --- guards

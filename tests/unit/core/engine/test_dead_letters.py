@@ -59,7 +59,7 @@ def test_a_task_that_was_finished_before_its_message_was_given_up_stays_so(serve
 
 
 def test_of_dead_task_messages_strangers_are_dropped_and_newer_ones_kept(server: Server) -> None:
-    assert drain_tasks(server.ports, [Incoming("junk", "junk", "r", 1), Incoming("new", '{"v":3}', "r", 1)]) == ["new"]
+    assert drain_tasks(server.ports, [Incoming("junk", "junk", "r", 1), Incoming("new", '{"v":4}', "r", 1)]) == ["new"]
     assert server.log.events == ["message_not_ours"]
 
 
@@ -79,7 +79,7 @@ def test_a_timer_that_was_given_up_fires(server: Server) -> None:
 
 
 def test_what_is_of_a_newer_version_waits_and_what_is_of_nobody_is_dropped(server: Server) -> None:
-    assert drain(server.ports, [Incoming("new", '{"v":3}', "r", 1), Incoming("junk", "junk", "r", 1)]) == ["new"]
+    assert drain(server.ports, [Incoming("new", '{"v":4}', "r", 1), Incoming("junk", "junk", "r", 1)]) == ["new"]
 
 
 def test_an_execution_that_not_even_its_end_can_be_written_of_stops_no_other(server: Server) -> None:

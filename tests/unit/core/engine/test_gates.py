@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Server, simple
 
 from batuta_core.engine import catalog, operate
+from batuta_core.engine.fetch import Cache, graph_of
+from batuta_core.engine.limits import KNOWN_MS, limited_now
 from batuta_core.engine.poll import poll
 from batuta_core.engine.requeue import requeue, send_again
+from batuta_core.model.error import Unavailable
 from batuta_core.model.gate import GateId
 from batuta_core.simulator.worker import Outcome, SdkWorker
 
@@ -54,6 +59,56 @@ def calls(server: Server) -> list[str]:
 def test_a_task_without_limits_costs_no_call_more() -> None:
     found = calls(server_with())
     assert not [call for call in found if call.startswith(("gates.", "definitions."))]
+
+
+def test_a_line_without_limits_asks_for_them_once_in_five_seconds() -> None:
+    """And for all its task types at once, until a definition changes. Its decisions make no other call of the definitions."""
+    server = Server()
+    server.register(*[simple(f"t{number}") for number in range(6)])
+    server.world.trace = []
+    SdkWorker(server.world, lambda _message: Outcome())
+    for _ in range(5):
+        server.start()
+        server.settle(for_ms=0)
+    assert [line for line in server.world.trace if "decider: definitions." in line] == []  # asked for at the start
+    server.world.trace.clear()
+    server.start()
+    server.world.now_ms += KNOWN_MS
+    server.settle()
+    found = [line.partition(": ")[2] for line in server.world.trace if "decider: definitions." in line]
+    assert found == ["definitions.revision"]  # in six decisions
+
+
+def test_a_first_limit_holds_for_an_execution_that_runs() -> None:
+    server = server_with()
+    executions = [server.start() for _ in range(3)]
+    catalog.register_tasks(server.ports, NAMESPACE, [{"name": "b", "retryCount": 0}])
+    server.register(simple("a"), simple("b"), name="ab")
+    executions = [server.start("ab") for _ in range(3)]
+    server.settle()
+    catalog.update_task(server.ports, NAMESPACE, {"name": "b", "retryCount": 0, "concurrentExecLimit": 1})
+    server.world.now_ms += KNOWN_MS
+    while message := server.take("a"):
+        server.report(message)
+    assert server.waiting(server.queue("b")) == 1
+    for _ in executions:
+        server.run_task("b")
+        server.settle()
+    assert [server.status(execution) for execution in executions] == ["COMPLETED"] * 3
+    assert server.ports.gates.read(GateId(NAMESPACE, "b")).held == {}
+
+
+def test_who_cannot_ask_for_limits_sends() -> None:
+    server = server_with()
+
+    def fail(*_arguments: Any) -> Any:
+        raise Unavailable("throttled")
+
+    definitions = type("Broken", (), {"revision": fail, "tasks": fail, "frozen": server.world.definitions.frozen})()
+    graph = graph_of(server.ports, NAMESPACE, server.newest(server.start()).head.definition)
+    ports = replace(server.ports, definitions=cast(Any, definitions), cache=Cache())
+    assert limited_now(ports, NAMESPACE, ["a"], graph) == set()
+    assert "limits_unknown" in server.log.events
 
 
 def test_what_a_limited_task_costs_in_calls(server: Server) -> None:

@@ -74,7 +74,7 @@ def test_what_lambda_gave_up_in_one_event_fails_each_of_its_tasks_with_the_reaso
 def test_an_event_with_a_message_of_a_newer_version_is_kept_whole(server: Server) -> None:
     server.start()
     (received,) = server.world.queues.receive(server.world.queues.http, 10, 0)
-    event = json.dumps({"Records": [{"body": received.text}, {"body": '{"v":3}'}]})
+    event = json.dumps({"Records": [{"body": received.text}, {"body": '{"v":4}'}]})
     assert drain_tasks(server.ports, [Incoming("m", event, "r", 1)]) == ["m"]
 
 

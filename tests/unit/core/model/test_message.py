@@ -12,7 +12,17 @@ from batuta_core.model.error import NewerSchema, TokenRefused
 from batuta_core.model.event import Event, TaskHandedBack, TaskHeartbeat, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.gate import GateDue
-from batuta_core.model.message import SCHEMA, GuardFired, Inbound, InboxMessage, NotOurs, TaskEnvelope, TaskMessage, TimerMessage
+from batuta_core.model.message import (
+    SCHEMA,
+    GuardFired,
+    Inbound,
+    InboxMessage,
+    NotOurs,
+    TaskEnvelope,
+    TaskMessage,
+    TimerMessage,
+    WantedQueue,
+)
 from batuta_core.model.payload import PayloadRef
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.token import Signer
@@ -203,7 +213,18 @@ def test_a_large_input_goes_by_reference() -> None:
     assert BY_REFERENCE.input == PayloadRef("key", 300_000)
 
 
-@pytest.mark.parametrize("message", [TimerMessage(execution=EXECUTION, record=3, due_ms=5), TimerMessage(execution=EXECUTION, record=3)])
+_WANTED = WantedQueue("a", "d", TaskPlace(2, 1), 3)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        TimerMessage(execution=EXECUTION, record=3, due_ms=5),
+        TimerMessage(execution=EXECUTION, record=3),
+        TimerMessage(execution=EXECUTION, record=3, wanted=_WANTED),
+        TimerMessage(execution=EXECUTION, record=3, wanted=_WANTED._replace(is_priority=True)),
+    ],
+)
 def test_a_timer_message_is_read_as_it_was_written(message: TimerMessage) -> None:
     assert TimerMessage.parse(message.to_text()) == message
 
@@ -234,7 +255,7 @@ def test_junk_is_none_of_ours(text: str) -> None:
 
 def test_a_message_of_a_newer_version_waits() -> None:
     with pytest.raises(NewerSchema):
-        InboxMessage.parse('{"v":3}', SIGNER)
+        InboxMessage.parse('{"v":4}', SIGNER)
     with pytest.raises(NewerSchema):
         TaskMessage.parse(changed(SMALLEST.to_text(), v=2))
     with pytest.raises(NewerSchema):

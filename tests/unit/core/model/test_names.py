@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batuta_core.model.error import InvalidInput
-from batuta_core.model.names import QUEUE_NAME_MAX, ExecutionId, check_namespace, check_stage, resource_name, task_queue_name
+from batuta_core.model.names import (
+    QUEUE_NAME_MAX,
+    ExecutionId,
+    check_namespace,
+    check_stage,
+    is_priority_queue,
+    priority_queue_name,
+    resource_name,
+    task_queue_name,
+)
 
 LONGEST_STAGE, LONGEST_NAMESPACE = "s" * 16, "n" * 32
 
@@ -59,6 +68,22 @@ PARTS = st.text("ab-_\x00\x01.é", max_size=3)
 def test_no_two_task_types_share_a_queue_name(type_1: str, domain_1: str, type_2: str, domain_2: str) -> None:
     same = (type_1, domain_1) == (type_2, domain_2)
     assert (task_queue_name("prod", "shop", type_1, domain_1) == task_queue_name("prod", "shop", type_2, domain_2)) == same
+
+
+@given(PARTS, PARTS, PARTS, PARTS)
+def test_a_priority_queue_is_its_task_types_alone(type_1: str, domain_1: str, type_2: str, domain_2: str) -> None:
+    one, other = task_queue_name("prod", "shop", type_1, domain_1), task_queue_name("prod", "shop", type_2, domain_2)
+    assert (priority_queue_name(one) == priority_queue_name(other)) == (one == other)
+    assert priority_queue_name(one) != other
+    assert (is_priority_queue(priority_queue_name(one)), is_priority_queue(one)) == (True, False)
+
+
+@given(st.text(max_size=200))
+def test_the_name_of_a_priority_queue_is_one_that_sqs_takes_and_policies_match(task_type: str) -> None:
+    for stage, namespace in (("prod", "shop"), (LONGEST_STAGE, LONGEST_NAMESPACE)):
+        name = priority_queue_name(task_queue_name(stage, namespace, task_type))
+        assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name)
+        assert name.startswith(f"batuta-{stage}--{namespace}--")
 
 
 def test_a_zero_character_in_a_task_type_does_not_make_it_a_domain() -> None:

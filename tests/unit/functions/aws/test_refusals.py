@@ -14,7 +14,7 @@ from tests.unit.functions.aws.scripted import HANG_UP, Request, Script, Scripted
 from batuta_core.engine.ports import Outgoing, QueueMissing, Refused
 from batuta_core.model.error import BatutaError, DefinitionExists, ResourceMissing, Unavailable
 from batuta_core.model.execution import WorkflowStatus
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, priority_queue_name
 from batuta_core.model.record import needs_first, pack
 from batuta_server.aws import queues as queues_module
 from batuta_server.aws import transport as transport_module
@@ -134,6 +134,16 @@ def test_queue_that_was_made_a_moment_ago_gets_its_second(serve: Any) -> None:
     server, transport = serve(script)
     SqsQueues(transport, "test").send(QUEUE, [Outgoing("x")])
     assert server.operations == ["GetQueueUrl", "GetQueueUrl", "SendMessageBatch"]
+
+
+def test_a_missing_priority_queue_is_not_waited_for(serve: Any) -> None:
+    """There is another one to send to."""
+    server, transport = serve(lambda _: refusal("QueueDoesNotExist"))
+    began = time.monotonic()
+    with pytest.raises(QueueMissing):
+        SqsQueues(transport, "test").send(priority_queue_name(QUEUE), [Outgoing("x")])
+    assert time.monotonic() - began < 1
+    assert server.operations == ["GetQueueUrl"]
 
 
 def test_many_missing_queues_are_waited_for_once(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

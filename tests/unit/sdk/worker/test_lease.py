@@ -21,13 +21,12 @@ def hold(number: int, queue: str = "q", *, renewed_ago_s: float = 1.0, received_
     held = Held(
         message=make_message(number, "t", {}),
         served=cast(Any, None),
-        queue=queue,
         context=cast(Any, None),
         link=cast(Any, None),
         started_ms=0,
         abandoned=asyncio.get_running_loop().create_future(),
     )
-    held.leases[f"m{number}"] = Lease(f"r{number}", now_s - received_ago_s, now_s - renewed_ago_s)
+    held.leases[f"m{number}"] = Lease(queue, f"r{number}", now_s - received_ago_s, now_s - renewed_ago_s)
     return held
 
 
@@ -147,7 +146,7 @@ def test_of_two_messages_of_a_task_one_is_enough() -> None:
     async def main() -> None:
         desk = Desk()
         held = hold(1)
-        held.leases["m2"] = Lease("r2", time.monotonic(), 0.0)
+        held.leases["m2"] = Lease("q", "r2", time.monotonic(), 0.0)
         desk.answers["r1"] = Failure(0, "gone", is_final=True)
         await rounds(desk.keeper([held]), lambda: set(held.leases) == {"m2"})
         assert desk.lost == []
@@ -164,7 +163,7 @@ def test_a_lease_that_was_replaced_while_its_renewal_was_refused_is_kept() -> No
         desk.answers["r1"] = Failure(0, "gone", is_final=True)
         running = asyncio.ensure_future(desk.keeper([held]).run())
         await true(lambda: desk.calls)
-        held.leases["m1"] = Lease("r9", time.monotonic(), time.monotonic())  # the message came to us again
+        held.leases["m1"] = Lease("q", "r9", time.monotonic(), time.monotonic())  # the message came to us again
         await asyncio.sleep(0.04)
         running.cancel()
         assert desk.lost == []

@@ -16,7 +16,7 @@ from batuta import task
 from batuta_core.model.event import TaskHandedBack
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.message import SCHEMA
-from batuta_core.model.names import task_queue_name
+from batuta_core.model.names import priority_queue_name, task_queue_name
 from batuta_core.model.payload import PayloadRef
 
 # --- messages that are not for us
@@ -72,7 +72,8 @@ def test_a_strangers_task_on_a_shared_queue_is_handed_back_at_once_and_said_so(
         until(lambda: queues.visible("shared") == 2)
     assert {event.place for event in queues.events(TaskHandedBack)} == {stranger.place, elsewhere.place}
     assert any("unknown in namespace default is not served here" in message for message in caplog.messages)
-    assert queues.polled() == {task_queue_name(STAGE, "default", "shared")}
+    shared = task_queue_name(STAGE, "default", "shared")
+    assert queues.polled() == {shared, priority_queue_name(shared)}
 
 
 def test_one_process_serves_many_queues_and_namespaces(queues: MemoryQueues) -> None:
