@@ -279,7 +279,7 @@ def _start_failure_workflow(ports: Ports, execution: ExecutionId, newest: Record
 
 def _purge(ports: Ports, execution: ExecutionId, newest: Record) -> None:
     if newest.head.has_forked:
-        segments.remove(ports, execution, newest)
+        segments.remove(ports, execution)
     ports.payloads.purge(execution)
     ports.logs.purge(execution)
     ports.summaries.delete(execution)

@@ -9,6 +9,7 @@ from typing import Any
 from batuta_core.decider import lives, segments
 from batuta_core.decider.compile import Graph
 from batuta_core.decider.forked import forked_tasks
+from batuta_core.decider.tasks.segment import SEGMENT
 from batuta_core.decider.view import scheduling_change, task_input_in
 from batuta_core.engine import timers
 from batuta_core.engine.fetch import graph_of, kept_payload, read_payload, read_records
@@ -181,16 +182,15 @@ def execution_of(ports: Ports, namespace: str, workflow_id: str, key: ids.TaskKe
 # --- removal
 
 
-def remove(ports: Ports, execution: ExecutionId, newest: Record) -> None:
-    """Removes the segments that the execution ever had. One that still runs hears of its stop, too."""
-    graph = graph_of(ports, execution.namespace, newest.head.definition)
+def remove(ports: Ports, execution: ExecutionId) -> None:
+    """Removes the segments that the execution ever had, under whichever definition. One that still runs hears of its stop, too."""
     places: dict[int, TaskPlace] = {}
     outgoing: list[Outgoing] = []
     for record in ports.journal.scan(execution):
         scheduled = 0
         for change in record.changes:
             if change.is_new:
-                if graph.segment(str(change.fields["ref"])):
+                if change.fields.get("task_type") == SEGMENT.name:
                     places[change.number] = TaskPlace(record.seq, scheduled)
                     outgoing.append(_removal(ports, execution, places[change.number]))
                 scheduled += 1

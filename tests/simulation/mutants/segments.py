@@ -17,7 +17,7 @@ add(
 add(
     "segments-outlive-the-execution",
     "batuta_core.engine.dispatch",
-    "    if newest.head.has_forked:\n        segments.remove(ports, execution, newest)\n",
+    "    if newest.head.has_forked:\n        segments.remove(ports, execution)\n",
     "",
     "a removal leaves the segments' journals",
 )

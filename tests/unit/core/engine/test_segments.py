@@ -207,6 +207,19 @@ def test_removal_leaves_nothing() -> None:
     assert not server.world.payloads.objects
 
 
+def test_removal_finds_the_segments_of_a_definition_that_a_restart_left() -> None:
+    server, execution = started(fork(), JOIN)
+    run_all(server)
+    before = in_segments(server)
+    server.register(simple("other"), task_definitions=[{"name": "other"}], version=2)
+    operations.restart(server.ports, execution, is_latest=True)
+    server.settle()
+    operate.remove(server.ports, execution, is_archived=False)
+    server.settle(for_ms=3_600_000)
+    for one in before:
+        assert [record.head.status.value for record in server.world.journal.scan(one)] in ([], ["REMOVED"])
+
+
 def test_a_terminate_reaches_all_branches() -> None:
     server, execution = started(fork(), JOIN)
     operate.terminate(server.ports, execution, "enough")
