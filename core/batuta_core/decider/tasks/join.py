@@ -58,7 +58,7 @@ class Join(TaskType):
 
     def cut_short(self, step: Step, node: Node, task: OpenTask) -> dict[str, Any]:
         """The outputs that it had seen when the last record was written: with a sub-workflow's task, also that of an open one."""
-        if task.place.record == step.draft.seq or _has_segments(step, node):
+        if task.place.record == step.draft.seq or (task.fork is not None and _has_segments(step, node, task.fork)):
             return {}
         refs: Sequence[str] = node.task["joinOn"] if task.fork is None else _forked_refs(step, task.fork)
         if len(refs) > SHOWN_MAX:
@@ -89,17 +89,21 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
     """Of a dynamic fork: all that it made is over when nothing of it is open."""
     if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
         return False
-    if _has_segments(step, node):
-        _gather(step, node, task, step.tasks(list(segments.ended_refs(step, node.fork or "", fork.record))))
+    if _has_segments(step, node, fork):
+        _gather(step, node, task, step.tasks(_ended_segments(step, node, fork)))
     else:
         _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
     return True
 
 
-def _has_segments(step: Step, node: Node) -> bool:
-    """Whether the dynamic fork before this join has opened segments."""
-    refs = (step.graph.segment(ref) and segments.parse_ref(ref) for ref in (*step.open, *step.ended))
-    return any(parsed and parsed[0] == node.fork for parsed in refs)
+def _has_segments(step: Step, node: Node, fork: TaskPlace) -> bool:
+    """Whether the dynamic fork before this join has opened segments. In a loop it may have done so in another iteration only."""
+    is_any_open = any(other.fork == fork and step.graph.segment(other.ref) for other in step.open.values())
+    return is_any_open or bool(_ended_segments(step, node, fork))
+
+
+def _ended_segments(step: Step, node: Node, fork: TaskPlace) -> list[str]:
+    return list(segments.ended_refs(step, node.fork or "", fork.rerun or fork.record))
 
 
 def _gather(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecution]) -> None:

@@ -262,6 +262,23 @@ def test_in_a_loop_the_branches_bear_the_iteration() -> None:
     assert [list(join["outputData"]) for join in joins] == [refs[:5], refs[5:]]
 
 
+def test_a_fork_in_a_loop_may_be_wide_in_one_iteration_and_not_in_the_next() -> None:
+    source = "${workflow.input.lists[${loop.output.iteration}]}"
+    loop = {
+        "name": "loop", "taskReferenceName": "loop", "type": "DO_WHILE", "loopCondition": "", "inputParameters": {"_items": [1, 2, 3]},
+        "loopOver": [fork(source), JOIN],
+    }  # fmt: skip
+    server = Server()
+    server.register(loop, task_definitions=[{"name": "work"}])
+    execution = server.start(input={"lists": [[], [{"n": n} for n in range(7)], [{"n": 0}], [{"n": n} for n in range(4)]]})
+    server.settle()
+    run_all(server)
+    shown = server.show(execution)
+    assert shown["status"] == "COMPLETED"
+    joins = [task for task in shown["tasks"] if task["taskType"] == "JOIN"]
+    assert [len(join["outputData"]) for join in joins] == [7, 1, 4]
+
+
 def test_children_of_branches_name_the_execution_that_users_know() -> None:
     server = Server()
     server.register(simple("inner"), name="below", task_definitions=[{"name": "inner"}])
