@@ -121,10 +121,27 @@ def nobody_finds_a_segment() -> None:
         require(wide.segments and not found, "a segment has no summary", found)
 
 
+def a_fork_in_a_loop_waits_for_the_branches_of_its_iteration() -> None:
+    """It has segments in one iteration, and none in the next."""
+    workload = one_task()
+    workload.input["lists"] = [[], [task(f"b{n}") for n in range(_WIDTH)], [task("c")]]
+    loop = task("loop", "DO_WHILE", loopCondition="", inputParameters={"_items": [1, 2]})
+    workload.tasks[:] = [{**loop, "loopOver": dynamic_fork("${workflow.input.lists[${loop.output.iteration}]}")}]
+    with narrow():
+        world = world_of(workload, Watcher())
+        execution = begin(world, workload)
+        SdkWorker(world, lambda message: Outcome(output={"ref": message.ref}))
+        world.run(limit_ms=3_600_000)
+        shown = query.workflow_json(world.plain, execution)["tasks"]
+        joined = [len(found["outputData"]) for found in shown if found["taskType"] == "JOIN"]
+        require(joined == [_WIDTH, 1], "each join has the outputs of its own branches", joined)
+
+
 SCENARIOS: list[Callable[[], None]] = [
     a_retry_runs_no_branch_again_that_has_ended_well,
     what_ends_the_execution_ends_all_its_segments,
     what_is_removed_takes_its_segments_along,
     nobody_finds_a_segment,
+    a_fork_in_a_loop_waits_for_the_branches_of_its_iteration,
     a_fork_in_segments_of_segments_is_joined_as_any_other,
 ]

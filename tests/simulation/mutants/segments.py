@@ -35,3 +35,10 @@ add(
     "    return (ref for _index, ref in refs if step.ended[ref].record >= since)\n",
     "the join's output has not the order of the list",
 )
+add(
+    "join-believes-in-segments-of-another-iteration",
+    "batuta_core.decider.tasks.join",
+    'segments.ended_refs(step, node.fork or "", fork.rerun or fork.record)',
+    'segments.ended_refs(step, node.fork or "", 0)',
+    "a join in a loop shows what another iteration gave",
+)
