@@ -130,6 +130,8 @@ def journal_is_right(
         got, wanted.tasks = sorted(got), sorted(wanted.tasks)
     cut = next((e for record in told.last_life for e in record.events if isinstance(e, WorkflowTerminated | StoppedByParent)), None)
     was_paused = any(a.head.status is WorkflowStatus.PAUSED and b.head.status.is_terminal for a, b in pairwise(told.last_life))
+    if folded.segments and (told.is_cut_in_pause or was_paused):  # which went on in the pause
+        return folded
     if told.is_cut_in_pause or (was_paused and graph.waiting):  # joins and loops are not looked at in a pause
         got_refs, wanted_refs = [task[:2] for task in got], [task[:2] for task in wanted.tasks]
         is_prefix = got_refs == wanted_refs[: len(got_refs)] or (bool(graph.waiting) and set(got_refs) <= set(wanted_refs))
@@ -151,6 +153,10 @@ def journal_is_right(
     if cut is not None or timed_out or is_cut_short:
         wanted_tasks = [task if task[2] != "OPEN" else (task[0], task[1], "CANCELED") for task in wanted.tasks]
         require(got == wanted_tasks, "the tasks are those of a plain interpreter, up to the cut", execution, got, wanted_tasks)
+        return folded
+    if any(segment.is_retried for segment in folded.segments):  # what a segment did until it heard of its stop, the next one does again
+        ends, wanted_ends = ({task[0]: task[2] for task in tasks} for tasks in (got, wanted.tasks))
+        require(ends == wanted_ends, "after a retry all ends as a plain interpreter says", execution, got, wanted.tasks)
         return folded
     require(got == wanted.tasks, "the tasks are those of a plain interpreter", execution, got, wanted.tasks)
     require(folded.status.value == wanted.status, "the execution ends as a plain interpreter says", execution, folded.status, wanted.status)
