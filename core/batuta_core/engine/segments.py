@@ -32,9 +32,7 @@ def started_with(ports: Ports, execution: ExecutionId, newest: Record, task: Ope
     node = graph_of(ports, execution.namespace, newest.head.definition).node(fork)
     scheduled = _record(ports, execution, newest, task.place.rerun or task.place.record)
     given = read_payload(ports, execution, task_input_in(scheduled, task.number, task.place))
-    retried = next((change.fields.get("retried_task_id") for change in scheduled.changes if change.number == task.number), None)
-    former = ids.parse_task_id(retried) if retried else None
-    before = _stood(ports, _segment_at(execution, TaskPlace(former.record, former.nth))) if former else {}
+    before = _stood_before(ports, execution, newest, TaskPlace(*task.place.named))
     return segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)
 
 
@@ -54,6 +52,21 @@ def _segment_at(execution: ExecutionId, place: TaskPlace) -> ExecutionId:
     return ExecutionId(execution.namespace, lives.child_id(execution.workflow_id, place))
 
 
+def _stood_before(ports: Ports, execution: ExecutionId, newest: Record, place: TaskPlace) -> dict[str, Any]:
+    """How the branches stood in the attempt before that of the segment's task at ``place``. One that never began left it as it was."""
+    change = scheduling_change(_record(ports, execution, newest, place.record), place.nth)
+    retried = change.fields.get("retried_task_id")
+    former = ids.parse_task_id(retried) if retried else None
+    if former is None:
+        return {}
+    given = read_payload(ports, execution, change.input)
+    segment = _segment_at(execution, TaskPlace(former.record, former.nth, given.get(segments.FORMER_RERUN, 0)))
+    found = folded(ports, segment)
+    if found is not None and found[0].tasks:
+        return _stood(ports, segment)
+    return _stood_before(ports, execution, newest, TaskPlace(former.record, former.nth))
+
+
 def _stood(ports: Ports, segment: ExecutionId) -> dict[str, Any]:
     """How the branches of a segment ended, by their index in the whole list: what the next attempt need not do again, and what it does
     again."""
@@ -61,12 +74,12 @@ def _stood(ports: Ports, segment: ExecutionId) -> dict[str, Any]:
     if found is None:
         return {}
     workflow, graph = found
-    stood: dict[str, Any] = {}
+    given = read_payload(ports, segment, workflow.input) or {}
+    stood: dict[str, Any] = dict(given.get("former", {}))  # for what had not begun in this one
     for below in workflow.segments:
         stood.update(_stood(ports, of_task(segment, below)))
     last = {task.plain_ref: task for task in workflow.tasks}
-    first = (read_payload(ports, segment, workflow.input) or {}).get("first", 0)
-    for index, ref in enumerate(_branch_refs(ports, segment, workflow, graph), first):
+    for index, ref in enumerate(_branch_refs(ports, segment, workflow, graph), given.get("first", 0)):
         task = last.get(ref)
         if task is not None and task.status.is_successful:
             given, output = (read_payload(ports, segment, value) for value in (task.input, task.output))
@@ -176,6 +189,12 @@ def execution_of(ports: Ports, namespace: str, workflow_id: str, key: ids.TaskKe
     segment = ExecutionId(namespace, key.workflow_id)
     newest = ports.journal.newest(segment)
     return segment if newest is not None and newest.head.about.root == workflow_id else shown
+
+
+def root_of(ports: Ports, execution: ExecutionId) -> str:
+    """The id of the execution that users know: that of a segment, or its own."""
+    newest = ports.journal.newest(execution)
+    return (newest.head.about.root if newest else "") or execution.workflow_id
 
 
 # --- removal

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome, segments, view
 from batuta_core.decider.forked import Branches, Segments, input_of, roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.execution import TaskExecution, TaskStatus
+from batuta_core.model.payload import PayloadPart
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
@@ -58,7 +59,7 @@ class Join(TaskType):
 
     def cut_short(self, step: Step, node: Node, task: OpenTask) -> dict[str, Any]:
         """The outputs that it had seen when the last record was written: with a sub-workflow's task, also that of an open one."""
-        if task.place.record == step.draft.seq or _has_segments(step, node):
+        if task.place.record == step.draft.seq or (task.fork is not None and _has_segments(step, node, task.fork)):
             return {}
         refs: Sequence[str] = node.task["joinOn"] if task.fork is None else _forked_refs(step, task.fork)
         if len(refs) > SHOWN_MAX:
@@ -89,23 +90,35 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
     """Of a dynamic fork: all that it made is over when nothing of it is open."""
     if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
         return False
-    if _has_segments(step, node):
-        _gather(step, node, task, step.tasks(list(segments.ended_refs(step, node.fork or "", fork.record))))
+    if _has_segments(step, node, fork):
+        _gather(step, node, task, fork)
     else:
         _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
     return True
 
 
-def _has_segments(step: Step, node: Node) -> bool:
+def _has_segments(step: Step, node: Node, fork: TaskPlace) -> bool:
     """Whether the dynamic fork before this join has opened segments."""
-    refs = (step.graph.segment(ref) and segments.parse_ref(ref) for ref in (*step.open, *step.ended))
-    return any(parsed and parsed[0] == node.fork for parsed in refs)
+    is_open = any(other.fork == fork and step.graph.segment(other.ref) for other in step.open.values())
+    return is_open or any(True for _ in segments.ended_refs(step, node.fork or "", fork))
 
 
-def _gather(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecution]) -> None:
+def _gather(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -> None:
     """Of segments: what their joins had gathered."""
-    output, errors = segments.gathered([found.output for found in joined])
+    ended = list(segments.ended_refs(step, node.fork or "", fork))
+    outputs: list[Mapping[str, Any]] = []
+    for (index, _ref), found in zip(ended, step.tasks([ref for _index, ref in ended]), strict=True):
+        told: Any = found.output
+        outputs.append(_parts(step, node, fork, index, told) if type(told) is PayloadPart else told)
+    output, errors = segments.gathered(outputs)
     _close(step, node, task, output, errors)
+
+
+def _parts(step: Step, node: Node, fork: TaskPlace, index: int, told: PayloadPart) -> dict[str, Any]:
+    """What a segment told that is too large to be looked into: the outputs are parts of it."""
+    refs = _names_in_segments(step, node, fork)
+    share = segments.shares(len(refs))[index]
+    return segments.told({ref: PayloadPart(told.ref, (*told.keys, "outputs", ref)) for ref in refs[share.begin : share.end]}, "")
 
 
 def _shown_refs(step: Step, node: Node, fork: TaskPlace, nodes: Branches | Segments) -> list[str]:
@@ -114,8 +127,14 @@ def _shown_refs(step: Step, node: Node, fork: TaskPlace, nodes: Branches | Segme
         return [step.shown_ref(nodes[ref]) for ref in _forked_refs(step, fork)]
     if step.graph.is_segment:
         return []  # nobody sees it
+    return _names_in_segments(step, node, fork)
+
+
+def _names_in_segments(step: Step, node: Node, fork: TaskPlace) -> list[str]:
+    """The names of the branches of a dynamic fork that run in segments."""
     task_input = input_of(fork, step.reader)
-    refs = segments.names(step.graph.node(node.fork or "").task, task_input, has_forked=task_input[segments.PLAN]["named"])
+    plan, forking = task_input[segments.PLAN], step.graph.node(node.fork or "").task
+    refs = segments.names(forking, task_input, has_forked=plan["named"], first=plan["first"])
     iteration = step.iteration_of(node)
     return [f"{ref}__{iteration}" for ref in refs] if iteration else refs
 
