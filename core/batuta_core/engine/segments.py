@@ -11,6 +11,7 @@ from batuta_core.decider.compile import Graph
 from batuta_core.decider.forked import forked_tasks
 from batuta_core.decider.view import scheduling_change, task_input_in
 from batuta_core.engine import timers
+from batuta_core.engine.external import handed_over
 from batuta_core.engine.fetch import graph_of, kept_payload, read_payload, read_records
 from batuta_core.engine.fold import fold
 from batuta_core.engine.ports import Outgoing, Ports
@@ -20,20 +21,23 @@ from batuta_core.model.execution import TaskExecution, WorkflowExecution
 from batuta_core.model.frozen import dataclass
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId, is_segment
+from batuta_core.model.payload import Assembled, PayloadPart, PayloadRef, assembled
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask, Record
 
 # --- the start
 
 
-def started_with(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask) -> dict[str, Any]:
-    """The input of the segment that runs for ``task``."""
+def started_with(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask, target: ExecutionId) -> dict[str, Any]:
+    """The input of the segment ``target`` that runs for ``task``. Larger payloads of an earlier attempt are copied to it."""
     fork, _index = segments.parse_ref(task.ref) or ("", 0)
     node = graph_of(ports, execution.namespace, newest.head.definition).node(fork)
     scheduled = _record(ports, execution, newest, task.place.rerun or task.place.record)
     given = read_payload(ports, execution, task_input_in(scheduled, task.number, task.place))
-    before = _stood_before(ports, execution, newest, TaskPlace(*task.place.named))
-    return segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)
+    before = _stood_before(ports, execution, newest, TaskPlace(*task.place.named), target)
+    made = segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)
+    handed_over(ports, execution, target, assembled({index: stood for index, stood in made["former"].items() if index not in before}))
+    return made
 
 
 def _fork_input(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask) -> Any:
@@ -52,7 +56,7 @@ def _segment_at(execution: ExecutionId, place: TaskPlace) -> ExecutionId:
     return ExecutionId(execution.namespace, lives.child_id(execution.workflow_id, place))
 
 
-def _stood_before(ports: Ports, execution: ExecutionId, newest: Record, place: TaskPlace) -> dict[str, Any]:
+def _stood_before(ports: Ports, execution: ExecutionId, newest: Record, place: TaskPlace, target: ExecutionId) -> dict[str, Any]:
     """How the branches stood in the attempt before that of the segment's task at ``place``. One that never began left it as it was."""
     change = scheduling_change(_record(ports, execution, newest, place.record), place.nth)
     retried = change.fields.get("retried_task_id")
@@ -63,11 +67,11 @@ def _stood_before(ports: Ports, execution: ExecutionId, newest: Record, place: T
     segment = _segment_at(execution, TaskPlace(former.record, former.nth, given.get(segments.FORMER_RERUN, 0)))
     found = folded(ports, segment)
     if found is not None and found[0].tasks:
-        return _stood(ports, segment)
-    return _stood_before(ports, execution, newest, TaskPlace(former.record, former.nth))
+        return _stood(ports, segment, target)
+    return _stood_before(ports, execution, newest, TaskPlace(former.record, former.nth), target)
 
 
-def _stood(ports: Ports, segment: ExecutionId) -> dict[str, Any]:
+def _stood(ports: Ports, segment: ExecutionId, target: ExecutionId) -> dict[str, Any]:
     """How the branches of a segment ended, by their index in the whole list: what the next attempt need not do again, and what it does
     again."""
     found = folded(ports, segment)
@@ -75,19 +79,26 @@ def _stood(ports: Ports, segment: ExecutionId) -> dict[str, Any]:
         return {}
     workflow, graph = found
     given = read_payload(ports, segment, workflow.input) or {}
-    stood: dict[str, Any] = dict(given.get("former", {}))  # for what had not begun in this one
+    stood: dict[str, Any] = dict(handed_over(ports, segment, target, assembled(given.get("former", {}))))  # what had not begun in this one
     for below in workflow.segments:
-        stood.update(_stood(ports, of_task(segment, below)))
+        stood.update(_stood(ports, of_task(segment, below), target))
     last = {task.plain_ref: task for task in workflow.tasks}
     for index, ref in enumerate(_branch_refs(ports, segment, workflow, graph), given.get("first", 0)):
         task = last.get(ref)
         if task is not None and task.status.is_successful:
-            given, output = (read_payload(ports, segment, value) for value in (task.input, task.output))
-            ended = {"status": task.status.value, "input": given, "output": output, "reason": task.reason}
+            taken, output = (_kept(ports, segment, target, value) for value in (task.input, task.output))
+            ended = {"status": task.status.value, "input": taken, "output": output, "reason": task.reason}
             stood[str(index)] = {"attempt": task.attempt, **ended}
         elif task is not None:
             stood[str(index)] = {"attempt": task.attempt + 1, "task": task.task_id}
     return stood
+
+
+def _kept(ports: Ports, segment: ExecutionId, target: ExecutionId, value: Any) -> Any:
+    """A payload of the segment for ``target``; what lies outside of the record stays there: many of them would be too large together."""
+    if isinstance(value, PayloadRef) and not value.holes:
+        return handed_over(ports, segment, target, Assembled(whole=PayloadPart(value)))["whole"]
+    return handed_over(ports, segment, target, value)
 
 
 def _branch_refs(ports: Ports, segment: ExecutionId, workflow: WorkflowExecution, graph: Graph) -> list[str]:

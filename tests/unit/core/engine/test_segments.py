@@ -441,3 +441,23 @@ def test_a_failure_workflow_is_told_the_branch_that_failed() -> None:
     task_id = fail_one(server)
     mending = server.taken("mend").execution
     assert server.show(mending)["input"]["failureTaskId"] == task_id
+
+
+def test_a_retry_takes_large_outputs_along() -> None:
+    server, execution = started(fork(), JOIN, simple("after", inputParameters={"n": "${j.output._work_3.n}"}))
+    while (message := server.taken("work")).ref != "_work_10":
+        output = {"n": message.input["n"], "large": "x" * 3_000_000}
+        operate.update_task(server.ports, NAMESPACE, execution.workflow_id, message.task_id, replace(DONE, output=output))
+        server.settle()
+    for _ in range(2):
+        server.report(message, TaskStatus.FAILED, reason="no luck")
+        while server.take("work"):
+            pass
+        before = {task["referenceTaskName"] for task in query.task_page(server.ports, execution, 0, 99, ["COMPLETED"])["results"]}
+        operations.retry(server.ports, execution)
+        server.settle()
+        message = server.taken("work")
+    assert "_work_10" not in before
+    server.report(message)
+    assert complete_all(server).isdisjoint(before)
+    assert server.waiting(server.queue("after"))
