@@ -10,7 +10,7 @@ import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
 from batuta_core.decider import segments
-from batuta_core.engine import operate, operations, poll, query, search, search_tasks
+from batuta_core.engine import operate, operations, poll, query, search, search_tasks, signal
 from batuta_core.engine.export import export
 from batuta_core.engine.fetch import load_json
 from batuta_core.engine.operate import TaskReport
@@ -461,3 +461,29 @@ def test_a_retry_takes_large_outputs_along() -> None:
     server.report(message)
     assert complete_all(server).isdisjoint(before)
     assert server.waiting(server.queue("after"))
+
+
+def test_branches_are_kept_for_as_long_as_the_execution() -> None:
+    server = Server(retention_s=3600)
+    server.register(fork(), JOIN, task_definitions=[{"name": "work", "responseTimeoutSeconds": 360_000}])
+    execution = server.start(input={"items": [{"n": n} for n in range(WIDTH)]})
+    server.settle()
+    complete(server, WIDTH - 1)
+    server.settle(for_ms=7_200_000)
+    assert len(branches(server.show(execution))) == WIDTH
+    complete_all(server)
+    assert server.status(execution) == "COMPLETED"
+    server.settle(for_ms=7_200_000)
+    assert {server.status(one) for one in (execution, *in_segments(server))} == {"REMOVED"}
+
+
+def test_a_signal_reaches_the_children_of_branches() -> None:
+    server = Server()
+    server.register({"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}, name="below")
+    server.register(fork(forkTaskWorkflow="below"), JOIN)
+    execution = server.start(input={"items": [{}] * 5})
+    server.settle()
+    for _ in range(5):
+        assert signal.signal(server.ports, execution, DONE)
+        server.settle()
+    assert server.status(execution) == "COMPLETED"
