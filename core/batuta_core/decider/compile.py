@@ -226,8 +226,8 @@ def compile_segment(graph: Graph, fork: str, content_hash: str) -> Graph:
     """What the segments of a fork run: it and the JOIN behind it, on their share of the list."""
     node = graph.node(fork)
     join = graph.node(node.next or "")
-    alone = {"optional": False, "permissive": False, "startDelay": 0}
-    tasks = [{**node.task, **alone}, {**join.task, **alone, "inputParameters": {}}]
+    alone = {"permissive": False, "startDelay": 0}  # an optional fork stays so: its branches are
+    tasks = [{**node.task, **alone}, {**join.task, **alone, "optional": False, "inputParameters": {}}]
     none = {"outputParameters": {}, "inputTemplate": {}, "variables": {}, "failureWorkflow": "", "timeoutSeconds": 0}
     return compile_definition({**graph.definition, **none, "tasks": tasks}, content_hash)
 

@@ -387,5 +387,7 @@ def _end_of_keeping(step: Step) -> int:
     """When an ended execution is to be removed, or a removed one to be purged; 0 when neither."""
     if step.status is WorkflowStatus.REMOVED:
         return outcome.purge_due_ms(step)
+    if step.graph.is_segment and step.task_count:  # it goes when the execution that forks does
+        return 0
     keep_s = step.before.about.retention_s
     return step.ended_ms + keep_s * 1000 if keep_s else 0

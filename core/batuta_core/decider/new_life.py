@@ -180,7 +180,8 @@ def _retry_task(step: Step, standing: Standing, task: PastTask, *, is_beside: bo
     # Beside the flow, what its input is made of may be forgotten by now.
     given = step.old_input(task.number, task.place) if is_beside else None
     retried = step.task_id_at(task.place)
-    step.anew[task.ref] = Anew(attempt=task.task.attempt + 1, retried_task_id=retried, input=given, iteration=task.task.iteration)
+    attempt, rerun = task.task.attempt + 1, task.place.rerun
+    step.anew[task.ref] = Anew(attempt, retried, retried_rerun=rerun, input=given, iteration=task.task.iteration)
     step.todo.append(Begin(task.ref, fork=fork_of(step, standing, task.ref)))
 
 

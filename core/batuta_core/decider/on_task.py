@@ -217,7 +217,7 @@ def miss(step: Step, task: OpenTask, *, is_asked: bool) -> bool:
 def _timed_out(step: Step, node: Node, task: OpenTask, reason: str) -> None:
     if node.timeouts.policy is TimeoutPolicy.TIME_OUT_WF:  # at once: no retries, and optional does not help
         ended = step.close_task(task, TaskStatus.TIMED_OUT, reason=reason)
-        outcome.finish(step, WorkflowStatus.TIMED_OUT, reason, failed=ended)
+        outcome.finish(step, WorkflowStatus.TIMED_OUT, reason, failed=step.task_id_at(ended.place))
     else:
         outcome.task_failed(step, node, task, TaskStatus.TIMED_OUT, reason=reason)
 

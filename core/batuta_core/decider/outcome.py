@@ -117,6 +117,7 @@ def _after_failure(
     outcome = _WORKFLOW_STATUS_OF[status]
     if node.type.is_segment:
         text = _shown(reason)  # which says it all
+        task_id = (step.reader.payload(output_in(step.reader.record(ended.output_record), ended.number)) or {}).get("task") or task_id
     elif over_budget_ms:
         text = (
             f"Task {task_id}/{node.shown_name} exceeded total timeout of {node.timeouts.total_ms // 1000} seconds "
@@ -124,7 +125,7 @@ def _after_failure(
         )
     else:
         text = f"Task {task_id} failed with status: {outcome.value} and reason: '{_shown(reason)}'"
-    finish(step, outcome, text, failed=ended)
+    finish(step, outcome, text, failed=task_id)
 
 
 def _retry(step: Step, node: Node, task: OpenTask, reason: str | None) -> None:
@@ -169,12 +170,12 @@ def finish(
     status: WorkflowStatus,
     reason: str | None,
     *,
-    failed: Ended | None = None,
+    failed: str | None = None,
     output: Any = None,
     is_failure_handled: bool = True,
     is_shown: bool = True,
 ) -> None:
-    """Ends the execution. ``failed`` is the task to blame, ``output`` what a TERMINATE task said, if one did.
+    """Ends the execution. ``failed`` is the id of the task to blame, ``output`` what a TERMINATE task said, if one did.
 
     ``is_failure_handled``: the failure workflow runs unless ``status`` is COMPLETED; a user's terminate leaves it out.
     """
@@ -183,7 +184,7 @@ def finish(
     _begin_beside(step)
     _cancel_open_tasks(step, is_shown=is_shown)
     if step.graph.is_segment and step.told is None and output is None:
-        step.told = segments.told_failure(step.failed_refs, step.task_id_at(failed.place) if failed else None)
+        step.told = segments.told_failure(step.failed_refs, failed)
     step.output = assembled(_workflow_output(step) if output is None else output)
     step.end(status, reason)
     step.last = (WriteSummary(), *_undone(step), *lives.told(step, status))
@@ -258,7 +259,7 @@ def _workflow_output(step: Step) -> Any:
     return output_in(step.reader.record(source.output_record), source.number) or {}
 
 
-def _handle_failure(step: Step, failed: Ended | None) -> None:
+def _handle_failure(step: Step, failed: str | None) -> None:
     found: FoundDefinition | NotStartable
     try:
         name = _failure_workflow_name(step)
@@ -274,9 +275,8 @@ def _handle_failure(step: Step, failed: Ended | None) -> None:
         shown = f"Error workflow {name} failed to start.  reason: {found.reason}"  # Conductor's words
     else:
         shown = ids.child_workflow_id(step.execution.workflow_id, step.draft.seq, "failure")
-        task_id = step.task_id_at(failed.place) if failed else None
         start = StartFailureWorkflow(
-            workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=task_id
+            workflow_id=shown, definition=found.hash, name=found.name, version=found.version, failed_task_id=failed
         )
         step.last = (*step.last, start)
     step.output = assembled({**(output if isinstance(output, Mapping) else {"output": output}), FAILURE_WORKFLOW_KEY: shown})

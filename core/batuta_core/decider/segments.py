@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batuta_core.decider.compile import Node
     from batuta_core.decider.step import Step
     from batuta_core.decider.tasks.task_type import WorkflowTask
+    from batuta_core.model.place import TaskPlace
 
 # What a branch costs, journal and payloads, one result at a time: in the head of a fork of 150 some 1.2 times what a line's task costs with
 # all that belongs to it, in a segment of 50 1.1 times (measured 2026-11-22, docs/adr/0022).
@@ -28,6 +29,7 @@ SEGMENTS_MAX = 200  # of one fork; each of them may fork again
 BRANCHES_MAX = 100_000
 
 PLAN = "forkedSegments"  # in the fork's input, beside what Conductor shows there
+FORMER_RERUN = "formerRerun"  # in the input of a segment's task: which rerun had made the retried one begin anew
 _OUTSIDE_MAX_BYTES = 256 * 1024  # each segment gets a copy
 
 # A branch of a segment is one task, and what it does concerns nobody but itself.
@@ -87,7 +89,7 @@ def with_list(fork: WorkflowTask, task_input: Mapping[str, Any], part: Sequence[
         return {param: {"dynamicTasks": list(part)}}
     inputs = str(fork.get("dynamicForkTasksInputParamName", ""))
     own = task_input[inputs]
-    return {param: list(part), inputs: {ref: own[ref] for task in part if (ref := task["taskReferenceName"]) in own}}
+    return {param: list(part), inputs: {ref: own[ref] for task in part if (ref := str(task["taskReferenceName"])) in own}}
 
 
 def begin_of_names(fork: WorkflowTask, task_input: Mapping[str, Any], *, has_forked: bool) -> str:
@@ -98,12 +100,12 @@ def begin_of_names(fork: WorkflowTask, task_input: Mapping[str, Any], *, has_for
     return f"_{ref}_{name}" if has_forked else f"_{name}"
 
 
-def names(fork: WorkflowTask, task_input: Mapping[str, Any], *, has_forked: bool) -> list[str]:
-    """The reference names of the branches. Raises KeyError where one has none."""
+def names(fork: WorkflowTask, task_input: Mapping[str, Any], *, has_forked: bool, first: int = 0) -> list[str]:
+    """The reference names of the branches, of which the first has that index in the whole list. Raises KeyError where one has none."""
     found = listed(fork, task_input) or ()
     if isinstance(task_input.get("forkTaskInputs"), list):
         begin = begin_of_names(fork, task_input, has_forked=has_forked)
-        return [f"{begin}_{index}" for index in range(len(found))]
+        return [f"{begin}_{index}" for index in range(first, first + len(found))]
     key = "taskReferenceName" if "dynamicForkTasksParam" in fork else "referenceName"
     return [str(task[key]) for task in found]
 
@@ -126,6 +128,8 @@ def plan(step: Step, node: Node, task_input: Mapping[str, Any], hidden: frozense
     own = set(refs)
     if len(own) < len(refs) or not taken.isdisjoint(refs) or any(step.graph.segment(ref) for ref in refs):
         return None
+    if any(segment_ref(node.ref, index) in step.graph.nodes for index in range(len(shares(len(found))))):
+        return None
     read_by = compile_template([found, task_input.get(node.task.get("dynamicForkTasksInputParamName", ""))])
     if read_by.is_dynamic or any(root in own for root, _field in read_by.needs):
         return None
@@ -140,10 +144,10 @@ def plan(step: Step, node: Node, task_input: Mapping[str, Any], hidden: frozense
 def _is_alone(fork: WorkflowTask, task_input: Mapping[str, Any], found: Sequence[Any]) -> bool:
     if isinstance(task_input.get("forkTaskInputs"), list):
         kind = task_input.get("forkTaskType")
-        return kind not in _NOT_ALONE and not any(isinstance(own, dict) and own.get("permissive") for own in found)
+        return str(kind) not in _NOT_ALONE and not any(isinstance(own, dict) and own.get("permissive") for own in found)
     if "dynamicForkTasksParam" in fork and not isinstance(task_input.get(fork.get("dynamicForkTasksInputParamName", "")), dict):
         return False
-    return all(isinstance(task, dict) and task.get("type") not in _NOT_ALONE and not task.get("permissive") for task in found)
+    return all(isinstance(task, dict) and str(task.get("type")) not in _NOT_ALONE and not task.get("permissive") for task in found)
 
 
 def _outside(step: Step, needs: Iterable[Need], hidden: frozenset[str]) -> Json | None:
@@ -211,7 +215,7 @@ def gathered(outputs: Sequence[Mapping[str, Any]]) -> tuple[Json, str]:
     return found, "".join(output.get("errors", "") for output in outputs)
 
 
-def ended_refs(step: Step, fork: str, since: int) -> Iterator[str]:
-    """The ended segments that ``fork`` has opened in record ``since`` or later, in their order."""
+def ended_refs(step: Step, fork: str, place: TaskPlace) -> Iterator[tuple[int, str]]:
+    """The ended segments of the ``fork`` at ``place``, with their indexes, in that order. In a loop those of earlier rounds are others."""
     refs = ((parsed[1], ref) for ref in step.ended if (parsed := parse_ref(ref)) and parsed[0] == fork and ref not in step.graph.nodes)
-    return (ref for _index, ref in sorted(refs) if step.ended[ref].record >= since)
+    return ((index, ref) for index, ref in sorted(refs) if step.ended[ref].record >= (place.rerun or place.record))

@@ -56,6 +56,7 @@ class Anew:
 
     attempt: int
     retried_task_id: str | None = None
+    retried_rerun: int = 0  # of the retried task's place
     number: int = 0  # of a rerun: the task that begins anew, and its place
     place: TaskPlace | None = None
     input: Any = None  # None: evaluate it

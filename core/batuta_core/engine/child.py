@@ -164,7 +164,7 @@ def _start_segment(ports: Ports, execution: ExecutionId, newest: Record, task: O
         root=about.root or execution.workflow_id,
         iteration=task.iteration or about.iteration,
     )
-    given = segments.started_with(ports, execution, newest, task)
+    given = assembled(segments.started_with(ports, execution, newest, task, target))
     return with_payload(ports, target, given, lambda segment_input: replace(event, input=segment_input))
 
 

@@ -19,6 +19,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import InvalidInput
 from batuta_core.model.execution import TaskExecution, TaskStatus, WorkflowExecution, WorkflowStatus
 from batuta_core.model.frozen import dataclass
+from batuta_core.model.names import ExecutionId
 from batuta_core.model.record import Record
 
 # What one search may read: a call ends after 30 s (API Gateway), and a task takes some 2 KB of memory while its execution is put together.
@@ -85,11 +86,6 @@ def _both(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
 def _executions(found: TaskSearch) -> Search:
     """Which executions may have such tasks."""
     wanted = replace(found.executions, tasks=found.names or found.types, to_ms=found.started_ms[1])
-    if found.task_ids:
-        keys = [ids.parse_task_id(task_id) for task_id in found.task_ids]
-        named = tuple(dict.fromkeys(key.workflow_id for key in keys if key)) or ("none",)
-        both = tuple(name for name in named if not wanted.workflow_ids or name in wanted.workflow_ids)
-        wanted = replace(wanted, workflow_ids=both or ("none",))
     if found.statuses and _OPEN.issuperset(found.statuses):  # an ended execution has none that is open
         wanted = replace(wanted, statuses=(WorkflowStatus.RUNNING.value, WorkflowStatus.PAUSED.value))
     return wanted
@@ -116,6 +112,7 @@ def find_executions(ports: Ports, namespace: str, wanted: TaskSearch, start: int
 
 
 def _tasks(ports: Ports, namespace: str, wanted: TaskSearch) -> Iterator[FoundTask]:
+    wanted = _with_roots(ports, namespace, wanted)
     end_ms, left = ports.clock.now_ms() + TIME_MAX_MS, TASKS_MAX
     for summary in search.newest_first(ports, namespace, wanted.executions):
         workflow = _whole(ports, summary, left) if _may_have(summary, wanted) else None
@@ -126,6 +123,17 @@ def _tasks(ports: Ports, namespace: str, wanted: TaskSearch) -> Iterator[FoundTa
             raise _too_wide()
         chosen = [FoundTask(summary, workflow, task) for task in workflow.tasks if _matches(task, wanted)]
         yield from reversed(chosen) if wanted.executions.is_oldest_first else chosen
+
+
+def _with_roots(ports: Ports, namespace: str, wanted: TaskSearch) -> TaskSearch:
+    """The id of a branch that ran in a segment names that, which has no summary: the execution that users know has."""
+    if not wanted.task_ids:
+        return wanted
+    keys = [key for task_id in wanted.task_ids if (key := ids.parse_task_id(task_id))]
+    named = dict.fromkeys(segments.root_of(ports, ExecutionId(namespace, key.workflow_id)) for key in keys)
+    only = wanted.executions.workflow_ids
+    both = tuple(name for name in named if not only or name in only) or ("none",)
+    return replace(wanted, executions=replace(wanted.executions, workflow_ids=both))
 
 
 def _may_have(summary: Summary, wanted: TaskSearch) -> bool:

@@ -12,6 +12,7 @@ from batuta_core.decider.forked import forked_tasks
 from batuta_core.decider.tasks.segment import SEGMENT
 from batuta_core.decider.view import scheduling_change, task_input_in
 from batuta_core.engine import timers
+from batuta_core.engine.external import handed_over
 from batuta_core.engine.fetch import graph_of, kept_payload, read_payload, read_records
 from batuta_core.engine.fold import fold
 from batuta_core.engine.ports import Outgoing, Ports
@@ -21,22 +22,23 @@ from batuta_core.model.execution import TaskExecution, WorkflowExecution
 from batuta_core.model.frozen import dataclass
 from batuta_core.model.message import InboxMessage
 from batuta_core.model.names import ExecutionId, is_segment
+from batuta_core.model.payload import Assembled, PayloadPart, PayloadRef, assembled
 from batuta_core.model.place import TaskPlace
 from batuta_core.model.record import OpenTask, Record
 
 # --- the start
 
 
-def started_with(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask) -> dict[str, Any]:
-    """The input of the segment that runs for ``task``."""
+def started_with(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask, target: ExecutionId) -> dict[str, Any]:
+    """The input of the segment ``target`` that runs for ``task``. Larger payloads of an earlier attempt are copied to it."""
     fork, _index = segments.parse_ref(task.ref) or ("", 0)
     node = graph_of(ports, execution.namespace, newest.head.definition).node(fork)
     scheduled = _record(ports, execution, newest, task.place.rerun or task.place.record)
     given = read_payload(ports, execution, task_input_in(scheduled, task.number, task.place))
-    retried = next((change.fields.get("retried_task_id") for change in scheduled.changes if change.number == task.number), None)
-    former = ids.parse_task_id(retried) if retried else None
-    before = _stood(ports, _segment_at(execution, TaskPlace(former.record, former.nth))) if former else {}
-    return segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)
+    before = _stood_before(ports, execution, newest, TaskPlace(*task.place.named), target)
+    made = segments.share_for(node.task, _fork_input(ports, execution, newest, task), segments.Share(*given["share"]), before)
+    handed_over(ports, execution, target, assembled({index: stood for index, stood in made["former"].items() if index not in before}))
+    return made
 
 
 def _fork_input(ports: Ports, execution: ExecutionId, newest: Record, task: OpenTask) -> Any:
@@ -55,27 +57,49 @@ def _segment_at(execution: ExecutionId, place: TaskPlace) -> ExecutionId:
     return ExecutionId(execution.namespace, lives.child_id(execution.workflow_id, place))
 
 
-def _stood(ports: Ports, segment: ExecutionId) -> dict[str, Any]:
+def _stood_before(ports: Ports, execution: ExecutionId, newest: Record, place: TaskPlace, target: ExecutionId) -> dict[str, Any]:
+    """How the branches stood in the attempt before that of the segment's task at ``place``. One that never began left it as it was."""
+    change = scheduling_change(_record(ports, execution, newest, place.record), place.nth)
+    retried = change.fields.get("retried_task_id")
+    former = ids.parse_task_id(retried) if retried else None
+    if former is None:
+        return {}
+    given = read_payload(ports, execution, change.input)
+    segment = _segment_at(execution, TaskPlace(former.record, former.nth, given.get(segments.FORMER_RERUN, 0)))
+    found = folded(ports, segment)
+    if found is not None and found[0].tasks:
+        return _stood(ports, segment, target)
+    return _stood_before(ports, execution, newest, TaskPlace(former.record, former.nth), target)
+
+
+def _stood(ports: Ports, segment: ExecutionId, target: ExecutionId) -> dict[str, Any]:
     """How the branches of a segment ended, by their index in the whole list: what the next attempt need not do again, and what it does
     again."""
     found = folded(ports, segment)
     if found is None:
         return {}
     workflow, graph = found
-    stood: dict[str, Any] = {}
+    given = read_payload(ports, segment, workflow.input) or {}
+    stood: dict[str, Any] = dict(handed_over(ports, segment, target, assembled(given.get("former", {}))))  # what had not begun in this one
     for below in workflow.segments:
-        stood.update(_stood(ports, of_task(segment, below)))
+        stood.update(_stood(ports, of_task(segment, below), target))
     last = {task.plain_ref: task for task in workflow.tasks}
-    first = (read_payload(ports, segment, workflow.input) or {}).get("first", 0)
-    for index, ref in enumerate(_branch_refs(ports, segment, workflow, graph), first):
+    for index, ref in enumerate(_branch_refs(ports, segment, workflow, graph), given.get("first", 0)):
         task = last.get(ref)
         if task is not None and task.status.is_successful:
-            given, output = (read_payload(ports, segment, value) for value in (task.input, task.output))
-            ended = {"status": task.status.value, "input": given, "output": output, "reason": task.reason}
+            taken, output = (_kept(ports, segment, target, value) for value in (task.input, task.output))
+            ended = {"status": task.status.value, "input": taken, "output": output, "reason": task.reason}
             stood[str(index)] = {"attempt": task.attempt, **ended}
         elif task is not None:
             stood[str(index)] = {"attempt": task.attempt + 1, "task": task.task_id}
     return stood
+
+
+def _kept(ports: Ports, segment: ExecutionId, target: ExecutionId, value: Any) -> Any:
+    """A payload of the segment for ``target``; what lies outside of the record stays there: many of them would be too large together."""
+    if isinstance(value, PayloadRef) and not value.holes:
+        return handed_over(ports, segment, target, Assembled(whole=PayloadPart(value)))["whole"]
+    return handed_over(ports, segment, target, value)
 
 
 def _branch_refs(ports: Ports, segment: ExecutionId, workflow: WorkflowExecution, graph: Graph) -> list[str]:
@@ -177,6 +201,12 @@ def execution_of(ports: Ports, namespace: str, workflow_id: str, key: ids.TaskKe
     segment = ExecutionId(namespace, key.workflow_id)
     newest = ports.journal.newest(segment)
     return segment if newest is not None and newest.head.about.root == workflow_id else shown
+
+
+def root_of(ports: Ports, execution: ExecutionId) -> str:
+    """The id of the execution that users know: that of a segment, or its own."""
+    newest = ports.journal.newest(execution)
+    return (newest.head.about.root if newest else "") or execution.workflow_id
 
 
 # --- removal

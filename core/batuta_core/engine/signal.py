@@ -17,7 +17,7 @@ def signal(ports: Ports, execution: ExecutionId, report: operate.TaskReport) -> 
     """Reports on the first open WAIT, else on that of the first child which has one: its id, or None. Raises WorkflowNotFound."""
     newest = operate.require_newest(ports, execution)
     graph = graph_of(ports, execution.namespace, newest.head.definition)
-    found = operate.signal(ports, execution, report, graph.is_wait)
+    found = None if graph.is_segment else operate.signal(ports, execution, report, graph.is_wait)  # below a segment something may wait
     if found is not None:
         return found
     for child in open_children(ports, execution, newest):

@@ -23,7 +23,7 @@ from batuta_core.engine.ports import Ports
 from batuta_core.model.event import Event, TaskStarted, TaskUpdated
 from batuta_core.model.execution import TaskStatus, WorkflowStatus
 from batuta_core.model.message import TaskMessage
-from batuta_core.model.names import ExecutionId
+from batuta_core.model.names import ExecutionId, is_segment
 from batuta_core.model.record import OpenTask, Record
 from batuta_core.simulator.world import Action, World
 
@@ -167,7 +167,8 @@ class Rehearsal:
         newest_of_parent = self.newest(parent)
         for task in newest_of_parent.head.open.values() if newest_of_parent else ():
             if task.child and child_id(parent.workflow_id, task.place) == execution.workflow_id:
-                return (*self.parents_of(parent), task.shown_ref)
+                above = self.parents_of(parent)
+                return above if is_segment(task.child) else (*above, task.shown_ref)
         return ()  # it was answered in the child's place
 
 

@@ -97,8 +97,7 @@ class Run:
     @property
     def execution(self) -> Execution:
         """As ``Client.get`` shows it."""
-        newest = self._playing.rehearsal.newest(self._id)
-        seq = newest.seq if newest else 0
+        seq = self._playing.records_of(self._id)
         if self._seen is None or self._seen[0] != seq:
             self._seen = (seq, Execution.from_dict(query.workflow_json(self._playing.rehearsal.ports, self._id)))
         return self._seen[1]
@@ -260,6 +259,11 @@ class _Playing:
     def _require_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the run is over: its `with` block has ended")
+
+    def records_of(self, execution: ExecutionId) -> int:
+        """How many records the execution has, with those of the segments in which branches of its wide forks run."""
+        found = [(one, newest) for one in self.rehearsal.executions() if (newest := self.rehearsal.newest(one))]
+        return sum(newest.seq for one, newest in found if one == execution or newest.head.about.root == execution.workflow_id)
 
     def _is_waiting_for_time(self) -> bool:
         """Whether something runs on, and none of it waits for the test."""

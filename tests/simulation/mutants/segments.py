@@ -31,14 +31,14 @@ add(
 add(
     "segments-joined-in-the-order-of-their-ends",
     "batuta_core.decider.segments",
-    "    return (ref for _index, ref in sorted(refs) if step.ended[ref].record >= since)\n",
-    "    return (ref for _index, ref in refs if step.ended[ref].record >= since)\n",
+    "    return ((index, ref) for index, ref in sorted(refs) if",
+    "    return ((index, ref) for index, ref in refs if",
     "the join's output has not the order of the list",
 )
 add(
     "join-believes-in-segments-of-another-iteration",
-    "batuta_core.decider.tasks.join",
-    'segments.ended_refs(step, node.fork or "", fork.rerun or fork.record)',
-    'segments.ended_refs(step, node.fork or "", 0)',
+    "batuta_core.decider.segments",
+    "step.ended[ref].record >= (place.rerun or place.record))",
+    "step.ended[ref].record >= 0)",
     "a join in a loop shows what another iteration gave",
 )

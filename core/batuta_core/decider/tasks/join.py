@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batuta_core.decider import outcome, segments, view
 from batuta_core.decider.forked import Branches, Segments, input_of, roots_read
 from batuta_core.decider.tasks.task_type import TaskType, WorkflowTask
 from batuta_core.model.execution import TaskExecution, TaskStatus
+from batuta_core.model.payload import PayloadPart
 
 if TYPE_CHECKING:
     from batuta_core.decider.compile import Graph, Node
@@ -90,26 +91,34 @@ def _look_at_branches(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -
     if any(other.fork == fork and other.ref != node.ref for other in step.open.values()):
         return False
     if _has_segments(step, node, fork):
-        _gather(step, node, task, step.tasks(_ended_segments(step, node, fork)))
+        _gather(step, node, task, fork)
     else:
         _finish(step, node, task, step.tasks([ref for ref in _forked_refs(step, fork) if ref in step.ended]))
     return True
 
 
 def _has_segments(step: Step, node: Node, fork: TaskPlace) -> bool:
-    """Whether the dynamic fork before this join has opened segments. In a loop it may have done so in another iteration only."""
-    is_any_open = any(other.fork == fork and step.graph.segment(other.ref) for other in step.open.values())
-    return is_any_open or bool(_ended_segments(step, node, fork))
+    """Whether the dynamic fork before this join has opened segments."""
+    is_open = any(other.fork == fork and step.graph.segment(other.ref) for other in step.open.values())
+    return is_open or any(True for _ in segments.ended_refs(step, node.fork or "", fork))
 
 
-def _ended_segments(step: Step, node: Node, fork: TaskPlace) -> list[str]:
-    return list(segments.ended_refs(step, node.fork or "", fork.rerun or fork.record))
-
-
-def _gather(step: Step, node: Node, task: OpenTask, joined: Sequence[TaskExecution]) -> None:
+def _gather(step: Step, node: Node, task: OpenTask, fork: TaskPlace) -> None:
     """Of segments: what their joins had gathered."""
-    output, errors = segments.gathered([found.output for found in joined])
+    ended = list(segments.ended_refs(step, node.fork or "", fork))
+    outputs: list[Mapping[str, Any]] = []
+    for (index, _ref), found in zip(ended, step.tasks([ref for _index, ref in ended]), strict=True):
+        told: Any = found.output
+        outputs.append(_parts(step, node, fork, index, told) if type(told) is PayloadPart else told)
+    output, errors = segments.gathered(outputs)
     _close(step, node, task, output, errors)
+
+
+def _parts(step: Step, node: Node, fork: TaskPlace, index: int, told: PayloadPart) -> dict[str, Any]:
+    """What a segment told that is too large to be looked into: the outputs are parts of it."""
+    refs = _names_in_segments(step, node, fork)
+    share = segments.shares(len(refs))[index]
+    return segments.told({ref: PayloadPart(told.ref, (*told.keys, "outputs", ref)) for ref in refs[share.begin : share.end]}, "")
 
 
 def _shown_refs(step: Step, node: Node, fork: TaskPlace, nodes: Branches | Segments) -> list[str]:
@@ -118,8 +127,14 @@ def _shown_refs(step: Step, node: Node, fork: TaskPlace, nodes: Branches | Segme
         return [step.shown_ref(nodes[ref]) for ref in _forked_refs(step, fork)]
     if step.graph.is_segment:
         return []  # nobody sees it
+    return _names_in_segments(step, node, fork)
+
+
+def _names_in_segments(step: Step, node: Node, fork: TaskPlace) -> list[str]:
+    """The names of the branches of a dynamic fork that run in segments."""
     task_input = input_of(fork, step.reader)
-    refs = segments.names(step.graph.node(node.fork or "").task, task_input, has_forked=task_input[segments.PLAN]["named"])
+    plan, forking = task_input[segments.PLAN], step.graph.node(node.fork or "").task
+    refs = segments.names(forking, task_input, has_forked=plan["named"], first=plan["first"])
     iteration = step.iteration_of(node)
     return [f"{ref}__{iteration}" for ref in refs] if iteration else refs
 

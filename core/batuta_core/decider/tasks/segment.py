@@ -32,7 +32,9 @@ class Segment(TaskType):
         anew = step.anew.get(node.ref)
         former = ids.parse_task_id(anew.retried_task_id) if anew and anew.retried_task_id else None
         if former is not None:  # the same share; what its branches had done by then is not done again
-            task_input = step.old_input(0, TaskPlace(former.record, former.nth))
+            task_input = {"share": step.old_input(0, TaskPlace(former.record, former.nth))["share"]}
+            if anew and (rerun := anew.retried_rerun or (anew.input or {}).get(segments.FORMER_RERUN)):
+                task_input[segments.FORMER_RERUN] = rerun
         else:
             plan = input_of(step.forked[node.ref][1], step.reader)[segments.PLAN]
             task_input = {"share": list(segments.shares(plan["width"])[index])}

@@ -40,7 +40,7 @@ class Terminate(TaskType):
         ended = step.local_task(node, TaskStatus.COMPLETED, task_input, output)
         reason = task_input.get("terminationReason")
         text = str(reason) if reason else f"Workflow is {status} by TERMINATE task: {step.task_id_at(ended.place)}"
-        outcome.finish(step, WorkflowStatus(status), text, failed=ended, output=output)
+        outcome.finish(step, WorkflowStatus(status), text, failed=step.task_id_at(ended.place), output=output)
 
 
 def workflow_output(task_input: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.core.engine.server import NAMESPACE, Json, Server, simple
 
 from batuta_core.decider import segments
-from batuta_core.engine import operate, operations, poll, query, search, search_tasks
+from batuta_core.engine import operate, operations, poll, query, search, search_tasks, signal
 from batuta_core.engine.export import export
+from batuta_core.engine.fetch import load_json
 from batuta_core.engine.operate import TaskReport
 from batuta_core.engine.replay import replay
 from batuta_core.engine.search import Search
@@ -18,6 +20,7 @@ from batuta_core.model import ids
 from batuta_core.model.error import OperationRefused, WorkflowNotFound
 from batuta_core.model.execution import TaskStatus
 from batuta_core.model.names import ExecutionId, is_segment
+from batuta_core.model.payload import PayloadRef, holes_of
 
 WIDTH = 11  # two levels of segments
 JOIN = {"name": "j", "taskReferenceName": "j", "type": "JOIN"}
@@ -315,3 +318,202 @@ def test_a_task_id_says_where_the_branch_ran() -> None:
     key = ids.parse_task_id(branches(server.show(execution))[0]["taskId"])
     assert key is not None
     assert ExecutionId(NAMESPACE, key.workflow_id) in in_segments(server)
+
+
+# --- odd rounds, sizes, lists and names; attempts upon attempts
+
+
+def fork_of_tasks(tasks: list[Json], inputs: Json) -> Json:
+    given = {"dt": tasks, "di": inputs}
+    return {**fork(), "dynamicForkTasksParam": "dt", "dynamicForkTasksInputParamName": "di", "inputParameters": given}
+
+
+def fail_one(server: Server) -> str:
+    """A branch fails, and what the others had on their queue is gone: its id."""
+    failing = server.taken("work")
+    server.report(failing, TaskStatus.FAILED, reason="no luck")
+    while server.take("work"):
+        pass
+    return failing.task_id
+
+
+def complete(server: Server, count: int) -> set[str]:
+    """So many branches end well: their names."""
+    done = set()
+    for _ in range(count):
+        message = server.taken("work")
+        done.add(message.ref)
+        server.report(message, output={"sum": 7})
+    return done
+
+
+def complete_all(server: Server) -> set[str]:
+    done = set()
+    while message := server.take("work"):
+        done.add(message.ref)
+        server.report(message, output={"sum": 1})
+    return done
+
+
+def test_in_a_loop_a_round_may_be_wide_and_the_next_not() -> None:
+    rounds = [[{"n": 0}] * width for width in (5, 2, 7, 0)]
+    loop = {
+        "name": "loop", "taskReferenceName": "loop", "type": "DO_WHILE", "loopCondition": "", "inputParameters": {"_items": rounds},
+        "loopOver": [fork("${loop.output.loopItem}"), JOIN],
+    }  # fmt: skip
+    server, execution = started(loop)
+    run_all(server)
+    joins = [task for task in server.show(execution)["tasks"] if task["taskType"] == "JOIN"]
+    assert [len(join["outputData"]) for join in joins] == [5, 2, 7, 0]
+
+
+@pytest.mark.parametrize("width", [5, WIDTH])
+def test_what_branches_gave_may_be_too_large_to_be_looked_into(width: int) -> None:
+    server, execution = started(fork(), JOIN, simple("after", inputParameters={"n": "${j.output._work_3.n}"}), width=width)
+    while message := server.take("work"):
+        output = {"n": message.input["n"], "large": "x" * 3_000_000}
+        operate.update_task(server.ports, NAMESPACE, execution.workflow_id, message.task_id, replace(DONE, output=output))
+        server.settle()
+    assert isinstance(server.taken("after").input, PayloadRef)
+    (change,) = [change for change in server.newest(execution).changes if change.fields.get("ref") == "after"]
+    (hole,) = holes_of(change.input)
+    assert hole.part.keys == ("outputs", "_work_3", "n")
+    found = load_json(server.ports.payloads.get(execution, hole.part.ref))
+    assert found["outputs"]["_work_3"]["n"] == 3
+
+
+def test_the_branches_of_an_optional_fork_are_optional() -> None:
+    server, execution = started({**fork(), "optional": True}, JOIN)
+    server.report(server.taken("work"), TaskStatus.FAILED, reason="no luck")
+    run_all(server)
+    assert server.status(execution) == "COMPLETED"
+
+
+def test_a_retry_knows_what_was_done_before_an_attempt_that_never_began() -> None:
+    server, execution = started(fork(), JOIN)
+    done = complete(server, 5)
+    fail_one(server)
+    operations.retry(server.ports, execution)
+    operate.terminate(server.ports, execution, "too early")
+    server.settle()
+    operations.retry(server.ports, execution)
+    server.settle()
+    assert complete_all(server) == {f"_work_{n}" for n in range(WIDTH)} - done
+    assert server.status(execution) == "COMPLETED"
+
+
+def test_a_retry_knows_what_was_done_since_a_rerun() -> None:
+    server, execution = started(fork(), JOIN)
+    operations.rerun(server.ports, execution, task_id=fail_one(server))
+    server.settle()
+    done = complete(server, 6)
+    fail_one(server)
+    operations.retry(server.ports, execution)
+    server.settle()
+    assert complete_all(server) == {f"_work_{n}" for n in range(WIDTH)} - done
+    assert server.status(execution) == "COMPLETED"
+
+
+@pytest.mark.parametrize("fields", [{"type": ["x"]}, {"taskReferenceName": ["x"]}, {"taskReferenceName": {}}])
+def test_a_list_of_branches_that_are_none_fails_the_execution(fields: Json) -> None:
+    tasks = [{**simple(f"t{n}"), **fields} for n in range(4)]
+    for wrong in (tasks, [*tasks[:1], *(simple(f"t{n}") for n in range(1, 5))]):
+        server = Server()
+        server.register({**fork_of_tasks([], {}), "inputParameters": {"dt": "${workflow.input.tasks}", "di": {}}}, JOIN)
+        execution = server.start(input={"tasks": wrong})
+        server.settle()
+        assert server.status(execution) == "FAILED"
+        assert "Cannot deserialize" in server.show(execution)["reasonForIncompletion"]
+
+
+def test_a_type_of_all_branches_that_is_none_is_taken_as_its_text() -> None:
+    server, execution = started(fork(forkTaskType=["x"]), JOIN)
+    assert server.status(execution) == "RUNNING"
+
+
+def test_inputs_are_found_by_names_that_were_numbers() -> None:
+    tasks = [{**simple("work"), "taskReferenceName": n} for n in range(5)]
+    server = Server()
+    inputs = {"dt": "${workflow.input.tasks}", "di": "${workflow.input.inputs}"}
+    server.register({**fork_of_tasks([], {}), "inputParameters": inputs}, JOIN, task_definitions=[{"name": "work"}])
+    execution = server.start(input={"tasks": tasks, "inputs": {"3": {"x": 1}}})
+    server.settle()
+    assert [task["inputData"] for task in branches(server.show(execution))] == [{}, {}, {}, {"x": 1}, {}]
+
+
+def test_forks_and_joins_may_be_called_as_segments_are() -> None:
+    def called(task: Json, ref: str) -> Json:
+        return {**task, "name": ref, "taskReferenceName": ref}
+
+    server, execution = started(called(fork(), "f#1"), called(JOIN, "j#0"), called(fork(), "f"), called(JOIN, "f#0"))
+    run_all(server)
+    assert server.status(execution) == "COMPLETED"
+    assert len(branches(server.show(execution))) == 2 * WIDTH
+
+
+def test_a_branch_is_found_by_its_id() -> None:
+    server, execution = started(fork(), JOIN)
+    task_id = branches(server.show(execution))[4]["taskId"]
+    for text in (f"taskId = '{task_id}'", f"taskId = '{task_id}' AND workflowId = '{execution.workflow_id}'"):
+        total, found = search_tasks.find(server.ports, NAMESPACE, search_tasks.parse_query(text), 0, 9)
+        assert total == 1
+        assert [one.task.task_id for one in found] == [task_id]
+    other = search_tasks.parse_query(f"taskId = '{task_id}' AND workflowId = 'another'")
+    assert search_tasks.find(server.ports, NAMESPACE, other, 0, 9)[0] == 0
+
+
+def test_a_failure_workflow_is_told_the_branch_that_failed() -> None:
+    server = Server()
+    server.register(simple("mend"), name="mending", task_definitions=[{"name": "mend"}, {"name": "work", "retryCount": 0}])
+    server.register(fork(), JOIN, failureWorkflow="mending")
+    server.start(input={"items": [{}] * WIDTH})
+    server.settle()
+    task_id = fail_one(server)
+    mending = server.taken("mend").execution
+    assert server.show(mending)["input"]["failureTaskId"] == task_id
+
+
+def test_a_retry_takes_large_outputs_along() -> None:
+    server, execution = started(fork(), JOIN, simple("after", inputParameters={"n": "${j.output._work_3.n}"}))
+    while (message := server.taken("work")).ref != "_work_10":
+        output = {"n": message.input["n"], "large": "x" * 3_000_000}
+        operate.update_task(server.ports, NAMESPACE, execution.workflow_id, message.task_id, replace(DONE, output=output))
+        server.settle()
+    for _ in range(2):
+        server.report(message, TaskStatus.FAILED, reason="no luck")
+        while server.take("work"):
+            pass
+        before = {task["referenceTaskName"] for task in query.task_page(server.ports, execution, 0, 99, ["COMPLETED"])["results"]}
+        operations.retry(server.ports, execution)
+        server.settle()
+        message = server.taken("work")
+    assert "_work_10" not in before
+    server.report(message)
+    assert complete_all(server).isdisjoint(before)
+    assert server.waiting(server.queue("after"))
+
+
+def test_branches_are_kept_for_as_long_as_the_execution() -> None:
+    server = Server(retention_s=3600)
+    server.register(fork(), JOIN, task_definitions=[{"name": "work", "responseTimeoutSeconds": 360_000}])
+    execution = server.start(input={"items": [{"n": n} for n in range(WIDTH)]})
+    server.settle()
+    complete(server, WIDTH - 1)
+    server.settle(for_ms=7_200_000)
+    assert len(branches(server.show(execution))) == WIDTH
+    complete_all(server)
+    assert server.status(execution) == "COMPLETED"
+    server.settle(for_ms=7_200_000)
+    assert {server.status(one) for one in (execution, *in_segments(server))} == {"REMOVED"}
+
+
+def test_a_signal_reaches_the_children_of_branches() -> None:
+    server = Server()
+    server.register({"name": "wait", "taskReferenceName": "wait", "type": "WAIT"}, name="below")
+    server.register(fork(forkTaskWorkflow="below"), JOIN)
+    execution = server.start(input={"items": [{}] * 5})
+    server.settle()
+    for _ in range(5):
+        assert signal.signal(server.ports, execution, DONE)
+        server.settle()
+    assert server.status(execution) == "COMPLETED"

@@ -358,3 +358,37 @@ def test_an_answer_that_is_no_json_is_the_tasks_failure() -> None:
     assert done.status is WorkflowStatus.FAILED
     assert done.reason is not None
     assert "cannot be sent" in done.reason
+
+
+# --- wide forks
+
+
+def test_a_wide_fork_looks_and_is_answered_like_any_other() -> None:
+    wide = of_type("FORK_JOIN_DYNAMIC", "f", forkTaskName="double", forkTaskInputs="${workflow.input.items}")
+    inner = workflow(wide, {**of_type("JOIN", "j"), "joinOn": []}, name="inner")
+    items = [{"value": n} for n in range(200)]
+    answers = {"_double_3": HOLD, "_double_7": {"value": 0}}
+    with run(workflow=inner, input={"items": items}, workers=[double], answers=answers) as played:
+        assert played.task("_double_3").status is TaskStatus.SCHEDULED
+        played.complete("_double_3", {"value": 1})
+        assert len(played.path) == 202
+        assert [played.output[f"_double_{n}"]["value"] for n in (2, 3, 7)] == [4, 1, 0]
+
+
+def test_an_answer_names_a_branch_of_a_wide_fork_by_its_sub_workflow() -> None:
+    wide = of_type("FORK_JOIN_DYNAMIC", "f", forkTaskName="double", forkTaskInputs="${workflow.input.items}")
+    inner = workflow(wide, {**of_type("JOIN", "j"), "joinOn": []}, name="inner")
+    child = {**of_type("SUB_WORKFLOW", "child", items="${workflow.input.items}"), "subWorkflowParam": {"name": "inner", "version": 1}}
+    items = [{"value": n} for n in range(200)]
+    played = run(workflow(child), workflows=[inner], input={"items": items}, workers=[double], answers={"child/_double_3": {"value": 0}})
+    assert [played.child("child").output[f"_double_{n}"]["value"] for n in (2, 3)] == [4, 0]
+
+
+def test_what_was_seen_of_a_wide_fork_is_seen_anew_after_each_operation() -> None:
+    wide = of_type("FORK_JOIN_DYNAMIC", "f", forkTaskName="double", forkTaskInputs="${workflow.input.items}")
+    inner = workflow(wide, {**of_type("JOIN", "j"), "joinOn": []}, name="inner")
+    items = [{"value": n} for n in range(200)]
+    with run(inner, input={"items": items}, workers=[double], answers={"_double_3": HOLD, "_double_4": HOLD}) as played:
+        assert played.task("_double_3").status is TaskStatus.SCHEDULED
+        played.complete("_double_3")
+        assert played.task("_double_3").status is TaskStatus.COMPLETED
