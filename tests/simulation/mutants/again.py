@@ -17,8 +17,8 @@ add(
 add(
     "retry-under-the-old-attempt",
     "batuta_core.decider.new_life",
-    "attempt=task.task.attempt + 1, retried",
-    "attempt=task.task.attempt, retried",
+    "attempt, rerun = task.task.attempt + 1, task.place.rerun\n",
+    "attempt, rerun = task.task.attempt, task.place.rerun\n",
     "two tasks of one name and attempt",
 )
 add(
