@@ -90,9 +90,9 @@ def journal_is_right(
 
         folded.tasks = segments.spliced(execution, folded.tasks, folded.segments, read).tasks
         for task in folded.tasks:
-            if task.is_retried and task.status.is_terminal and (task.ref, task.attempt) not in found_endings:
+            if task.is_retried and task.status.is_terminal:
                 told.retried.add((task.ref, task.attempt))  # with its segment
-                found_endings[task.ref, task.attempt] = Ending(task.status.value, dict(task.output or {}), task.reason)
+                found_endings.setdefault((task.ref, task.attempt), Ending(task.status.value, dict(task.output or {}), task.reason))
     endings = {**_ended_scripts(folded), **found_endings}
     for report in reports:
         ending = next((task for task in folded.tasks if task.task_id == report.task_id), None)
